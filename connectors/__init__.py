@@ -1,0 +1,1 @@
+"""Connectors: sources to the topic `mentions`."""

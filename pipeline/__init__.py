@@ -1,0 +1,1 @@
+"""The pipeline: mentions in, department topics and alerts out."""

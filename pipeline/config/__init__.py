@@ -1,0 +1,1 @@
+"""earshot.yaml: its shape, its reading, its advice."""

@@ -1,0 +1,1 @@
+"""What every part agrees on: events, wire format, errors, metrics."""

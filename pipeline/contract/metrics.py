@@ -1,0 +1,149 @@
+"""Every metric of earshot, with its meaning. Nothing else declares metrics; dashboards and rules may use only these.
+
+Prometheus conventions: prefix `earshot_`, base units, `_total` on counters, labels from closed or configured sets
+(connector, stage, topic, department, brand, reason, notifier), never an author, a text, an id or an address.
+For every stage: received = processed + discarded + dead-lettered, and a test adds it up. Counters of a stage move
+after its transaction is committed, so an aborted batch is never counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_QUICK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_AGES: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 604800.0)
+
+
+class Metrics:
+    """All metrics, in one registry. A role makes one and hands it to its parts; a test makes its own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(name, meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(name, meaning, labels, registry=registry)
+
+        def histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, meaning, labels, registry=registry, buckets=buckets)
+
+        self.build_info = gauge("earshot_build_info", "Always 1; the version is a label.", "version", "python")
+
+        # connectors
+        self.source_requests = counter(
+            "earshot_source_requests_total", "Requests to a source by outcome.", "connector", "outcome"
+        )
+        self.source_request_seconds = histogram(
+            "earshot_source_request_duration_seconds", "Time a source takes to answer.", _QUICK, "connector"
+        )
+        self.source_state = gauge(
+            "earshot_source_state", "1 for the state a source is in, 0 for the others.", "connector", "state"
+        )
+        self.source_last_success = gauge(
+            "earshot_source_last_success_timestamp_seconds", "When a source last answered.", "connector"
+        )
+        self.source_last_mention = gauge(
+            "earshot_source_last_mention_timestamp_seconds", "created_at of the newest mention heard.", "connector"
+        )
+        self.source_quota = gauge(
+            "earshot_source_quota_remaining_ratio", "Share of the source's rate limit that is left.", "connector"
+        )
+        self.mentions_received = counter(
+            "earshot_mentions_received_total", "Mentions a connector read, before its own duplicates go.", "connector"
+        )
+        self.mentions_published = counter(
+            "earshot_mentions_published_total", "Mentions committed to the topic mentions.", "connector"
+        )
+        self.mentions_repeated = counter(
+            "earshot_mentions_repeated_total", "Mentions a connector had already published.", "connector"
+        )
+        self.source_gap_seconds = counter(
+            "earshot_source_gap_seconds_total", "Time at a source that is known not to have been heard.", "connector"
+        )
+        self.webhook_requests = counter(
+            "earshot_webhook_requests_total", "Inbound webhook requests by outcome.", "connector", "outcome"
+        )
+
+        # every stage
+        self.received = counter("earshot_stage_messages_received_total", "Messages a stage read.", "stage")
+        self.processed = counter(
+            "earshot_stage_messages_processed_total", "Messages a stage carried out (neither below).", "stage"
+        )
+        self.discarded = counter(
+            "earshot_stage_messages_discarded_total", "Messages set aside on purpose, by reason.", "stage", "reason"
+        )
+        self.dead_letters = counter(
+            "earshot_dead_letters_total", "Messages that could not be carried out, by reason.", "stage", "reason"
+        )
+        self.sent = counter("earshot_stage_messages_sent_total", "Messages a stage wrote, by topic.", "stage", "topic")
+        self.stage_seconds = histogram(
+            "earshot_stage_duration_seconds", "Time of one batch from read to commit.", _QUICK, "stage"
+        )
+        self.transactions = counter(
+            "earshot_stage_transactions_total",
+            "Transactions by outcome (committed, aborted, fenced).",
+            "stage",
+            "outcome",
+        )
+        self.mention_age = histogram(
+            "earshot_mention_age_seconds",
+            "Now minus collected_at when a stage has committed a mention.",
+            _AGES,
+            "stage",
+        )
+        self.source_delay = histogram(
+            "earshot_mention_source_delay_seconds",
+            "collected_at minus created_at: how late a source tells us.",
+            _AGES,
+            "connector",
+        )
+        self.lag = gauge("earshot_stage_lag_messages", "Committed messages a stage has not read.", "stage", "topic")
+        self.heartbeat = gauge(
+            "earshot_heartbeat_timestamp_seconds", "When the last heartbeat passed this stage.", "stage"
+        )
+        self.heartbeat_seconds = gauge(
+            "earshot_heartbeat_duration_seconds", "The last heartbeat's time for the whole way.", "stage"
+        )
+        self.restarts = counter("earshot_worker_restarts_total", "Workers started again after they ended.", "stage")
+        self.workers = gauge("earshot_workers", "Workers of a stage that are running.", "stage")
+
+        # judgement
+        self.routed = counter("earshot_mentions_routed_total", "Mentions routed, by department.", "department")
+        self.judged = counter(
+            "earshot_mentions_judged_total", "Relevant mentions by brand and sentiment.", "brand", "sentiment"
+        )
+        self.rule_hits = counter("earshot_rule_hits_total", "Mentions a routing rule spoke for.", "rule")
+        self.languages = counter("earshot_mentions_language_total", "Relevant mentions by language.", "language")
+
+        # reputation and alerts
+        self.brand_mentions = gauge("earshot_brand_mentions", "Mentions in the current window.", "brand")
+        self.brand_baseline = gauge("earshot_brand_mentions_baseline", "What is usual for that window.", "brand")
+        self.brand_negative = gauge("earshot_brand_negative_ratio", "Negative share of the current window.", "brand")
+        self.brand_reach = gauge("earshot_brand_reach", "Followers reached in the current window.", "brand")
+        self.late = counter("earshot_pulse_late_total", "Pulse records older than the windows kept.", "brand")
+        self.incidents = gauge("earshot_incidents_firing", "Incidents that are firing.", "brand", "severity")
+        self.alerts = counter("earshot_alerts_total", "Alert records written.", "brand", "name", "status")
+        self.notifications = counter("earshot_notifications_total", "Notifications delivered.", "notifier", "status")
+        self.notifications_failed = counter(
+            "earshot_notifications_failed_total", "Attempts that failed, by reason.", "notifier", "reason"
+        )
+        self.notifications_held = counter(
+            "earshot_notifications_held_total", "Alerts nobody was told of, by reason.", "reason"
+        )
+
+    def declare(self, stage: str, *, reasons: Iterable[str] = (), topics: Iterable[str] = ()) -> None:
+        """Make a stage's series exist with value 0, so that a rate exists before the first event."""
+        for plain in (self.received, self.processed):
+            plain.labels(stage)
+        for reason in reasons:
+            self.discarded.labels(stage, reason)
+            self.dead_letters.labels(stage, reason)
+        for topic in topics:
+            self.sent.labels(stage, topic)
+        for outcome in ("committed", "aborted"):
+            self.transactions.labels(stage, outcome)

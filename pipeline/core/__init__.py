@@ -1,0 +1,1 @@
+"""Pure decisions: no Kafka, no network, no clock."""

@@ -1,0 +1,1 @@
+"""Shells: they carry data and hold no logic."""

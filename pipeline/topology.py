@@ -1,0 +1,107 @@
+"""THE MAP. A mention's way through earshot, top to bottom. No logic here.
+
+    sources ── connectors ──> mentions ── triage ──┬─> mentions-enriched       (every relevant mention, once)
+                   │                               ├─> department-<name>       (who can act on it)
+                   ├─> connector-checkpoints       ├─> department-review       (not sure, or quarantined)
+                   └─> coverage                    ├─> pulse ── reputation ──> alerts ── notify ──> on-call
+                                                   ├─> erasures          └──> heartbeats ──┘
+                                                   └─> mentions-dlq
+
+Read `STAGES` for who reads and writes what, `topics()` for how each topic is kept. `earshot topics show` prints both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pipeline.contract import events
+
+HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
+
+MENTIONS: Final = "mentions"
+ENRICHED: Final = "mentions-enriched"
+DEPARTMENT: Final = "department-"  # followed by the department's name
+REVIEW: Final = "review"
+PULSE: Final = "pulse"
+ALERTS: Final = "alerts"
+HEARTBEATS: Final = "heartbeats"
+ERASURES: Final = "erasures"
+COVERAGE: Final = "coverage"
+CHECKPOINTS: Final = "connector-checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step between topics: a verb, its engine, what it reads and what it writes."""
+
+    name: str
+    engine: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    does: str
+
+
+STAGES: Final = (
+    # A page of mentions and its checkpoint in one transaction; the connector instance is the transactional id.
+    Stage("connectors", "aiokafka", (CHECKPOINTS,), (MENTIONS, CHECKPOINTS, COVERAGE), "fetch, publish, checkpoint"),
+    # Mention in, JudgedMention out; offsets in the same transaction with the group's metadata (KIP-447).
+    Stage(
+        "triage",
+        "confluent-kafka",
+        (MENTIONS,),
+        (ENRICHED, DEPARTMENT + "*", PULSE, ERASURES, MENTIONS + "-dlq"),
+        "match, deduplicate, judge, route, count",
+    ),
+    # Pulse and Tick in, Alert out; folded state in a table, last applied offset in every value.
+    Stage("reputation", "Faust", (PULSE,), (ALERTS, HEARTBEATS, PULSE + "-dlq"), "fold windows, find incidents"),
+    # Alert in, notification out; at least once, with a key that lets receivers drop repeats.
+    Stage("notify", "aiokafka", (ALERTS, HEARTBEATS), (ALERTS + "-dlq",), "tell on-call, repeat until resolved"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How one topic is kept. `retention` is in seconds, None is forever; `key` is part of the contract."""
+
+    name: str
+    event: type
+    key: str
+    means: str
+    partitions: int
+    cleanup: Literal["delete", "compact", "compact,delete"] = "delete"
+    retention: float | None = 7 * DAY
+    replication: int = 1
+    max_message_bytes: int = 2_000_000
+
+
+def topics(
+    departments: Sequence[str], *, partitions: int = 4, replication: int = 1, retention: float = 30 * DAY
+) -> tuple[Topic, ...]:
+    """Every topic of an installation with these departments; `retention` in seconds is that of mentions."""
+
+    def topic(name: str, event: type, key: str, means: str, **kept: object) -> Topic:
+        return Topic(name, event, key, means, **{"partitions": partitions, "replication": replication, **kept})  # type: ignore[arg-type]
+
+    thread, brand = "conversation, else id", "brand"
+    mentions, judged = events.Mention, events.JudgedMention
+    return (
+        topic(MENTIONS, mentions, thread, "what connectors heard", retention=retention),
+        topic(ENRICHED, judged, thread, "every relevant mention, once, with its decision", retention=retention),
+        *(
+            topic(DEPARTMENT + name, judged, thread, f"what {name} can act on", retention=retention)
+            for name in dict.fromkeys((*departments, REVIEW))
+        ),
+        topic(PULSE, events.Pulse, brand, "counts by brand, source and minute", retention=2 * DAY),
+        topic(ALERTS, events.Alert, "brand/fingerprint", "incidents", cleanup="compact,delete", retention=90 * DAY),
+        topic(HEARTBEATS, events.Heartbeat, "partition", "heartbeats that came through", retention=HOUR),
+        topic(ERASURES, events.Erasure, "id", "what must be erased", cleanup="compact,delete", retention=90 * DAY),
+        topic(COVERAGE, events.Coverage, "connector", "what was heard and what was not", retention=90 * DAY),
+        topic(CHECKPOINTS, events.Checkpoint, "connector", "where connectors go on", cleanup="compact", retention=None),
+        *(
+            topic(f"{name}-dlq", event, "as received", f"dead letters of {name}", partitions=1, retention=90 * DAY)
+            for name, event in ((MENTIONS, mentions), (PULSE, events.Pulse), (ALERTS, events.Alert))
+        ),
+    )
