@@ -1,0 +1,68 @@
+"""Options that commands share, and what they stand for (design, section 13)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.config.model import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_FILE = "earshot.yaml"
+
+
+def config_option(command: F) -> F:
+    """Add `--config F` (else EARSHOT_CONFIG, else ./earshot.yaml) as the parameter `config_path`."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="EARSHOT_CONFIG",
+        help="Configuration file [default: ./earshot.yaml].",
+    )(command)
+
+
+def broker_option(command: F) -> F:
+    """Add `--broker embedded|memory|HOST:PORT,…` (else EARSHOT_BROKER, else the file, else embedded) as `broker`."""
+    return click.option(
+        "--broker",
+        envvar="EARSHOT_BROKER",
+        metavar="embedded|memory|HOST:PORT,…",
+        help="Where Kafka is [default: what the file says, else embedded].",
+    )(command)
+
+
+def load(path: Path | None) -> Config:
+    """Return the configuration of that file, of ./earshot.yaml, or the smallest valid one where neither exists.
+
+    Ends the program with exit code 2 and advice on standard error when the file is wrong or was named but is absent.
+    """
+    from pipeline.config.load import read
+    from pipeline.config.model import Config
+    from pipeline.contract.errors import ConfigError
+
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.exists():
+            return Config(version=1)
+    try:
+        return read(path)
+    except ConfigError as error:
+        fail(str(error), code=2)
+
+
+def broker_address(broker: str | None, config: Config) -> str:
+    """Return `embedded`, `memory` or bootstrap addresses, in the order option, environment, file, default."""
+    return broker or config.broker or "embedded"
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong on standard error and end with this exit code."""
+    click.echo(f"earshot: {message}", err=True)
+    sys.exit(code)
