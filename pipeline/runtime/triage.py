@@ -1,0 +1,352 @@
+"""The shell of triage: a batch of mentions in, decisions out, one transaction.
+
+Exactly once from `mentions` to every topic triage writes (KIP-447): results and offsets are committed in one
+transaction that carries the consumer group's metadata, so a worker that lost its partitions cannot commit. Measured
+against kill -9 and pauses in `tests/integration`. What is decided is decided in `pipeline.core.triage`.
+
+Order: mentions of one conversation keep their order, because they share a partition on the way in and out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from pipeline.config.model import Config
+from pipeline.contract import codec
+from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
+from pipeline.contract.events import Erasure, Heartbeat, JudgedMention, Mention, Outcome, Pulse, Reason
+from pipeline.contract.metrics import Metrics
+from pipeline.core.dedup import Memory
+from pipeline.core.pulse import PulseBatch
+from pipeline.core.triage import Discard, Triage
+from pipeline.runtime import dead_letters
+from pipeline.runtime.memories import restore
+from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, MENTIONS, PULSE
+
+STAGE: Final = "triage"
+GROUP: Final = "earshot-triage"
+DEAD: Final = MENTIONS + "-dlq"
+TRANSACTION_TIMEOUT: Final = 10.0  # seconds until the broker aborts what a dead worker left open
+COMMIT_TIMEOUT: Final = 30.0
+SOURCE: Final = "/earshot/triage"
+
+log = structlog.get_logger(__name__)
+Clock = Callable[[], datetime]
+
+
+class Batch:
+    """What one transaction does, gathered before anything is counted."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.processed = 0
+        self.discarded: Counter[str] = Counter()
+        self.dead: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self.departments: Counter[str] = Counter()
+        self.judged: Counter[tuple[str, str]] = Counter()
+        self.languages: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
+        self.ages: list[float] = []
+        self.heartbeat: datetime | None = None
+        self.pulse = PulseBatch()
+        self.marks: dict[int, Any] = {}
+        self.first: dict[int, int] = {}
+        self.next: dict[int, int] = {}
+
+
+class TriageWorker:
+    """One worker of the stage triage. `run()` blocks until `stop()` and leaves nothing half done.
+
+    `client` are confluent-kafka settings (bootstrap, security). `instance` names this worker among those of one
+    machine; together with the host it is the transactional id, so that a restarted worker at once ends what its
+    predecessor left open.
+    """
+
+    def __init__(
+        self, config: Config, client: Mapping[str, Any], metrics: Metrics, *, instance: str, clock: Clock | None = None
+    ) -> None:
+        self.config = config
+        self.client = dict(client)
+        self.metrics = metrics
+        self.clock = clock or (lambda: datetime.now(UTC))
+        self.triage = Triage(config)
+        self.limit = dead_letters.Limit(config.triage.dead_letter_limit, config.triage.dead_letter_window)
+        self.memories: dict[int, Memory] = {}
+        self.next: dict[int, int | None] = {}  # partitions we have, with the next offset we will accept
+        self.alive_at = time.monotonic()
+        self.is_ready = False
+        self._stopping = False
+        topics = [ENRICHED, PULSE, DEAD, ERASURES, *(DEPARTMENT + name for name in (*config.departments, "review"))]
+        metrics.declare(STAGE, reasons=[reason.value for reason in Reason], topics=topics)
+        self.consumer = Consumer(
+            {
+                **self.client,
+                "group.id": GROUP,
+                "client.id": f"earshot-triage-{instance}",
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "session.timeout.ms": 6000,
+                "heartbeat.interval.ms": 1500,
+                "max.poll.interval.ms": 120_000,
+                "queued.max.messages.kbytes": 65_536,
+                "fetch.wait.max.ms": 50,
+                "fetch.message.max.bytes": 2_097_152,
+            },
+        )
+        self.producer = Producer(
+            {
+                **self.client,
+                "transactional.id": f"earshot-triage-{instance}",
+                "transaction.timeout.ms": int(TRANSACTION_TIMEOUT * 1000),
+                "client.id": f"earshot-triage-{instance}",
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "message.max.bytes": 2_500_000,
+                "queue.buffering.max.messages": 500_000,
+                "queue.buffering.max.kbytes": 262_144,
+            }
+        )
+
+    def stop(self) -> None:
+        """Ask `run()` to end after the current batch."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until `stop()`. Raises FencedError, DeadLetterLimitError or BrokerUnavailableError."""
+        try:
+            self._begin()
+            while not self._stopping:
+                messages = self._read()
+                self.alive_at = time.monotonic()
+                if messages:
+                    self._carry(messages)
+        finally:
+            self.is_ready = False
+            self.consumer.close()
+
+    def _begin(self) -> None:
+        try:
+            self.producer.init_transactions(COMMIT_TIMEOUT)
+        except KafkaException as error:
+            raise BrokerUnavailableError(
+                f"Kafka does not answer at {self.client.get('bootstrap.servers')}: {error.args[0].str()}. "
+                "Is it running, and is --broker right?"
+            ) from None
+        self.consumer.subscribe([MENTIONS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Memories are rebuilt with the first message of a partition: a callback must not take long.
+        self.next = dict.fromkeys((place.partition for place in partitions), None)
+        self.memories.clear()
+        consumer.assign(partitions)
+        self.is_ready = True
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self.next.pop(place.partition, None)
+            self.memories.pop(place.partition, None)
+
+    def _read(self) -> list[Message]:
+        """Wait for a first message, then gather for `linger` or until the batch is full: few wait short, many share a commit."""
+        first: list[Message] = self.consumer.consume(1, 0.5)
+        if not first:
+            return []
+        batch = self.config.triage.batch
+        return first + self.consumer.consume(batch - 1, self.config.triage.linger) if batch > 1 else first
+
+    def _carry(self, messages: Sequence[Message]) -> None:
+        """Move one batch in one transaction; after an abort go back to where it began."""
+        began = time.monotonic()
+        batch = Batch()
+        now = self.clock()
+        self.producer.begin_transaction()
+        try:
+            for message in messages:
+                self._message(message, batch, now)
+            if not batch.next:
+                self.producer.abort_transaction(COMMIT_TIMEOUT)
+                return
+            for pulse in batch.pulse.records(now):
+                self._send(batch, PULSE, codec.encode(pulse), pulse.brand, self._headers(Pulse, pulse.brand, now))
+            self.limit.count(batch.received, batch.dead.total())
+            offsets = [TopicPartition(MENTIONS, partition, offset) for partition, offset in batch.next.items()]
+            self.producer.send_offsets_to_transaction(offsets, self.consumer.consumer_group_metadata(), COMMIT_TIMEOUT)
+            self._commit()
+        except KafkaException as error:
+            self._abort(batch, error.args[0])
+            return
+        except BaseException:
+            self.producer.abort_transaction(COMMIT_TIMEOUT)
+            raise
+        for partition, offset in batch.next.items():
+            if partition in self.next:
+                self.next[partition] = offset
+        self._count(batch, time.monotonic() - began)
+
+    def _commit(self) -> None:
+        while True:
+            try:
+                self.producer.commit_transaction(COMMIT_TIMEOUT)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+
+    def _abort(self, batch: Batch, error: KafkaError) -> None:
+        """Undo the batch in Kafka and in memory; the same mentions are read again by whoever has the partition."""
+        if error.fatal() or error.code() == KafkaError._FENCED:  # noqa: SLF001
+            self.metrics.transactions.labels(STAGE, "fenced").inc()
+            raise FencedError(f"another worker has this transactional id: {error.str()}")
+        log.warning("transaction aborted", stage=STAGE, error=error.name())
+        self.metrics.transactions.labels(STAGE, "aborted").inc()
+        self.producer.abort_transaction(COMMIT_TIMEOUT)
+        for partition, mark in batch.marks.items():
+            if partition in self.memories:
+                self.memories[partition].undo(mark)
+        for partition, offset in batch.first.items():
+            if partition in self.next:
+                self.next[partition] = offset
+                self.consumer.seek(TopicPartition(MENTIONS, partition, offset))
+
+    def _message(self, message: Message, batch: Batch, now: datetime) -> None:
+        if message.error():
+            raise KafkaException(message.error())
+        partition, offset = message.partition(), message.offset()
+        expected = batch.next.get(partition, self.next.get(partition))
+        if partition not in self.next or (expected is not None and offset < expected):
+            return  # read before a rebalance took the partition away or gave it back
+        batch.received += 1
+        batch.first.setdefault(partition, offset)
+        batch.next[partition] = offset + 1
+        memory = self.memories.get(partition)
+        if memory is None:
+            memory = self.memories[partition] = restore(self.client, partition, self.config.triage.dedup_window)
+        if partition not in batch.marks:
+            batch.marks[partition] = memory.mark()
+        try:
+            mention = codec.decode(Mention, message.value())
+            verdict = self.triage.judge(mention, memory, now)
+        except InvalidMessageError as error:
+            self._dead_letter(message, batch, error.reason, str(error), now)
+        except Exception as error:  # an error of ours: the text is kept, the worker goes on
+            log.exception("triage failed", stage=STAGE, partition=partition, offset=offset)
+            self._dead_letter(message, batch, Reason.FAILED, type(error).__name__, now)
+        else:
+            if isinstance(verdict, Discard):
+                self._discard(mention, verdict, batch, partition, now)
+            else:
+                self._judged(message, mention, verdict, batch, now)
+
+    def _judged(self, message: Message, mention: Mention, judged: JudgedMention, batch: Batch, now: datetime) -> None:
+        value, key = codec.encode(judged), mention.key
+        headers = self._headers(
+            JudgedMention,
+            f"{judged.id}@{judged.revision}",
+            now,
+            ("ce_departments", ",".join(judged.departments).encode()),
+            ("ce_brands", ",".join(judged.brands).encode()),
+            ("ce_story", (judged.story or "").encode()),
+        )
+        self._send(batch, ENRICHED, value, key, headers, message.partition())
+        for department in judged.departments:
+            self._send(batch, DEPARTMENT + department, value, key, headers)
+            batch.departments[department] += 1
+        if judged.is_withdrawn:
+            self._erase(mention, judged.departments, batch, now)
+        if judged.outcome is Outcome.DISCARDED:
+            batch.discarded[(judged.reason or Reason.FAILED).value] += 1
+        else:
+            batch.processed += 1
+            batch.pulse.add(judged)
+            for brand in judged.brands or ("all",):
+                batch.judged[brand, judged.sentiment.label.value] += 1
+            batch.languages[judged.language or "und"] += 1
+            for rule in judged.decision.rules:
+                batch.rules[rule.name] += 1
+        if not judged.backfill:
+            batch.ages.append((now - judged.collected_at).total_seconds())
+
+    def _discard(self, mention: Mention, discard: Discard, batch: Batch, partition: int, now: datetime) -> None:
+        batch.discarded[discard.reason.value] += 1
+        if discard.reason is Reason.HEARTBEAT:
+            beat = Heartbeat(partition=partition, sent_at=mention.created_at, stage=STAGE, passed_at=now)
+            headers = self._headers(Heartbeat, mention.id, now)
+            self._send(batch, PULSE, codec.encode(beat), f"heartbeat-{partition}", headers, partition)
+            batch.heartbeat = now
+        elif discard.reason is Reason.WITHDRAWN:
+            self._erase(mention, (), batch, now)
+
+    def _erase(self, mention: Mention, departments: tuple[str, ...], batch: Batch, now: datetime) -> None:
+        erasure = Erasure(id=mention.id, reason=mention.state, at=now, departments=departments)
+        self._send(batch, ERASURES, codec.encode(erasure), mention.id, self._headers(Erasure, mention.id, now))
+
+    def _dead_letter(self, message: Message, batch: Batch, reason: Reason, error: str, now: datetime) -> None:
+        batch.dead[reason.value] += 1
+        headers = dead_letters.mark(
+            message.headers(),
+            topic=message.topic(),
+            partition=message.partition(),
+            offset=message.offset(),
+            reason=reason.value,
+            error=error,
+            stage=STAGE,
+            now=now,
+        )
+        self._send(batch, DEAD, message.value(), message.key(), headers)
+
+    def _send(
+        self,
+        batch: Batch,
+        topic: str,
+        value: bytes | None,
+        key: str | bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        partition: int = -1,
+    ) -> None:
+        batch.sent[topic] += 1
+        while True:
+            try:
+                self.producer.produce(topic, value, key, partition, headers=headers)
+                return
+            except BufferError:  # the local queue is full: wait for the broker, never grow
+                self.producer.poll(0.1)
+
+    def _headers(self, event: type, event_id: str, now: datetime, *extra: tuple[str, bytes]) -> codec.Headers:
+        return codec.headers(event, event_id=event_id, source=SOURCE, at=now, extra=extra)
+
+    def _count(self, batch: Batch, seconds: float) -> None:
+        """Move the counters, once the transaction is committed."""
+        metrics = self.metrics
+        metrics.received.labels(STAGE).inc(batch.received)
+        metrics.processed.labels(STAGE).inc(batch.processed)
+        metrics.transactions.labels(STAGE, "committed").inc()
+        metrics.stage_seconds.labels(STAGE).observe(seconds)
+        for reason, count in batch.discarded.items():
+            metrics.discarded.labels(STAGE, reason).inc(count)
+        for reason, count in batch.dead.items():
+            metrics.dead_letters.labels(STAGE, reason).inc(count)
+        for topic, count in batch.sent.items():
+            metrics.sent.labels(STAGE, topic).inc(count)
+        for department, count in batch.departments.items():
+            metrics.routed.labels(department).inc(count)
+        for (brand, label), count in batch.judged.items():
+            metrics.judged.labels(brand, label).inc(count)
+        for language, count in batch.languages.items():
+            metrics.languages.labels(language).inc(count)
+        for rule, count in batch.rules.items():
+            metrics.rule_hits.labels(rule).inc(count)
+        age = metrics.mention_age.labels(STAGE)
+        for value in batch.ages:
+            age.observe(value + seconds)
+        if batch.heartbeat:
+            metrics.heartbeat.labels(STAGE).set(batch.heartbeat.timestamp())
