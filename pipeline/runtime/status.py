@@ -14,6 +14,7 @@ import threading
 from typing import Any, Final
 
 STATUS_FD: Final = "EARSHOT_STATUS_FD"  # file descriptor of the pipe
+LAST_METRICS: Final = "EARSHOT_LAST_METRICS"  # file a role leaves its metrics in when it ends in order
 SUPERVISED: Final = "EARSHOT_SUPERVISED"  # set: standard input is the supervisor's lifeline
 
 

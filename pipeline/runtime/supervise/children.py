@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from pipeline.runtime.status import STATUS_FD, SUPERVISED
+from pipeline.contract.errors import ConfigError
+from pipeline.runtime.status import LAST_METRICS, STATUS_FD, SUPERVISED
 
 # Exit codes of `earshot run`: after these a restart cannot help until a person has changed something.
 EXIT_CONFIG: Final = 2
@@ -24,6 +24,23 @@ NO_RESTART: Final = frozenset({EXIT_CONFIG, EXIT_LIMIT})
 
 BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before the n-th restart in a row
 STEADY: Final = 60.0  # running for this long, a worker counts as healthy again
+
+
+MAX_LOG: Final = 20_000_000  # bytes; a larger log makes way, and the one before it goes
+
+
+def log_file(path: Path) -> Path:
+    """Return the path, with its folder there and a log that has grown too large moved aside."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > MAX_LOG:
+            path.replace(path.with_suffix(".old.log"))
+        path.open("ab").close()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --data"
+        ) from None
+    return path
 
 
 def backoff(restarts: int) -> float:
@@ -47,24 +64,34 @@ class Child:
     started_at: float = 0.0
     restart_at: float | None = None
     stopped: str | None = None  # why it is not restarted
-    _files: list[IO[bytes]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """`role-number`, as logs and the screen show it."""
         return f"{self.role}-{self.worker}"
 
+    @property
+    def last_metrics(self) -> Path:
+        """Where the worker leaves its metrics when it ends in order."""
+        return self.log.with_suffix(".metrics")
+
     def start(self, now: float) -> None:
         """Start the process; its output goes to the log file, its status lines come back through a pipe."""
         self.http, self.restart_at, self.started_at = None, None, now
+        self.last_metrics.unlink(missing_ok=True)
         reading, writing = os.pipe()
-        with self.log.open("ab") as log:
+        with log_file(self.log).open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 self.command,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, STATUS_FD: str(writing), SUPERVISED: "1"},
+                env={
+                    **os.environ,
+                    STATUS_FD: str(writing),
+                    SUPERVISED: "1",
+                    LAST_METRICS: str(self.last_metrics),
+                },
                 pass_fds=(writing,),
                 start_new_session=True,  # Ctrl-C reaches the supervisor only, which stops roles in order
             )
@@ -141,8 +168,3 @@ def role_command(role: str, *, bootstrap: str, config: Path | None, instance: st
     command = [sys.executable, "-m", "pipeline", "run", role, "--broker", bootstrap, "--instance", instance]
     command += ["--http", "127.0.0.1:0"]
     return [*command, "--config", str(config)] if config else command
-
-
-def monotonic() -> float:
-    """Return the clock that restarts are planned with."""
-    return time.monotonic()

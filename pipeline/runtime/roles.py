@@ -1,0 +1,165 @@
+"""One role as a process: logs, health server, signals, exit codes. What the role does is in the module it calls.
+
+Exit codes: 0 ended in order; 1 an error that a restart may mend; 2 the configuration is wrong; 3 fenced by another
+instance; 4 the dead-letter limit. `earshot up` restarts after 1 and 3, never after 2 and 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from prometheus_client import generate_latest
+
+from pipeline.config.model import Config
+from pipeline.contract.errors import ConfigError, DeadLetterLimitError, EarshotError, FencedError
+from pipeline.contract.metrics import Metrics
+from pipeline.runtime import logs
+from pipeline.runtime.health import Health, serve
+from pipeline.runtime.status import LAST_METRICS, Status, follow_parent
+
+ROLES: Final = ("connectors", "triage", "reputation", "notify")
+STALLED: Final = 60.0  # seconds without a turn of its loop after which a role is not alive
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Role:
+    """What every role is given."""
+
+    name: str
+    config: Config
+    client: Mapping[str, Any]  # confluent-kafka settings
+    instance: str  # unique among the workers of one role
+    metrics: Metrics
+    health: Health
+    status: Status
+    stop: threading.Event
+
+
+def run(
+    name: str,
+    config: Config,
+    client: Mapping[str, Any],
+    *,
+    http: tuple[str, int] | None,
+    instance: str | None = None,
+    say: Callable[[str], None],
+) -> int:
+    """Run one role until SIGTERM or SIGINT; return the exit code. `say` gets one line for a person when it fails."""
+    logs.configure()
+    role = Role(
+        name=name,
+        config=config,
+        client=client,
+        instance=f"{socket.gethostname()}-{instance if instance is not None else os.getpid()}",
+        metrics=Metrics(),
+        health=Health(),
+        status=Status(),
+        stop=threading.Event(),
+    )
+    role.metrics.build_info.labels(version("earshot"), platform.python_version()).set(1)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: role.stop.set())
+    server = None
+    try:
+        if http is not None:
+            server = serve(*http, role.health, role.metrics.registry)
+            role.status.tell(http=server.address)
+        follow_parent()
+        _BODIES[name](role)
+        return 0
+    except ConfigError as error:
+        say(str(error))
+        return 2
+    except FencedError as error:
+        say(str(error))
+        return 3
+    except DeadLetterLimitError as error:
+        say(str(error))
+        return 4
+    except EarshotError as error:
+        say(str(error))
+        return 1
+    finally:
+        _leave_metrics(role.metrics)
+        if server:
+            server.close()
+
+
+def _leave_metrics(metrics: Metrics) -> None:
+    where = os.environ.get(LAST_METRICS)
+    if where:
+        Path(where).write_bytes(generate_latest(metrics.registry))
+
+
+def _connectors(role: Role) -> None:
+    from connectors.role import serve as serve_connectors
+
+    def on_state(source: str, state: str, reason: str | None) -> None:
+        role.status.tell(source=source, state=state, reason=reason)
+
+    async def body() -> None:
+        stop = asyncio.Event()
+        waiting = asyncio.create_task(_wait(role.stop, stop))
+        try:
+            await serve_connectors(role.config, role.client, role.metrics, stop, on_state)
+        finally:
+            waiting.cancel()
+
+    asyncio.run(body())
+
+
+async def _wait(thread_event: threading.Event, event: asyncio.Event) -> None:
+    while not thread_event.is_set():  # noqa: ASYNC110 - a signal sets a thread's event
+        await asyncio.sleep(0.1)
+    event.set()
+
+
+def _triage(role: Role) -> None:
+    from pipeline.runtime.triage import TriageWorker
+
+    worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance)
+    role.health.alive(
+        "loop",
+        lambda: "the loop has stood still for a minute" if time.monotonic() - worker.alive_at > STALLED else None,
+    )
+    role.health.ready("assigned", lambda: None if worker.is_ready else "no partitions are assigned yet")
+
+    def end() -> None:
+        role.stop.wait()
+        worker.stop()
+
+    threading.Thread(target=end, name="stop", daemon=True).start()
+    worker.run()
+
+
+def _reputation(role: Role) -> None:
+    from pipeline.runtime.reputation import serve as serve_reputation
+
+    serve_reputation(role)
+
+
+def _notify(role: Role) -> None:
+    from pipeline.runtime.notify import serve as serve_notify
+
+    serve_notify(role)
+
+
+_BODIES: Final[dict[str, Callable[[Role], None]]] = {
+    "connectors": _connectors,
+    "triage": _triage,
+    "reputation": _reputation,
+    "notify": _notify,
+}
