@@ -1,0 +1,1 @@
+"""Routing: shipped wordings, the model over what they found, what departments taught, and the decision."""

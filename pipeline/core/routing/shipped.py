@@ -1,0 +1,160 @@
+"""The shipped routing rules: read from `pipeline/rules/routing-*.yaml`, found in texts.
+
+The files are for people who do not program: `pipeline/rules/README.md` explains them. Every rule carries texts that
+must match and texts that must not; the tests try all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final
+
+import yaml
+
+from pipeline.contract.events import Fired, Priority
+from pipeline.core.intents import Intent
+from pipeline.core.routing.wordings import Wordings
+
+CANONICAL: Final = ("service", "support", "design", "marketing")
+"""The four departments that shipped rules and the model speak of, in the order of every vector of scores."""
+
+Vector = tuple[float, float, float, float]
+
+NEGATORS: Final = frozenset(
+    """not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt aint nor without hardly
+    barely nothing stop nicht kein keine keinen nie no nunca ni jamais pas aucun aucune non mai nessun nessuna não nem
+    nenhum nenhuma""".split()
+)
+_NEGATION_REACH: Final = 3  # words before a wording in which a negator turns it off
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One shipped rule. `weights` is what it says for each of CANONICAL when one wording is found."""
+
+    name: str
+    means: str
+    weights: Vector
+    intent: Intent | None
+    priority: Priority | None
+    is_negatable: bool
+    when: Mapping[str, tuple[str, ...]]  # language -> wordings
+    unless: tuple[str, ...]
+    examples: tuple[str, ...]
+    counter_examples: tuple[str, ...]
+
+    @property
+    def department(self) -> str | None:
+        """The department it speaks for most, None for a rule that only names an intent."""
+        best = max(range(4), key=self.weights.__getitem__)
+        return CANONICAL[best] if self.weights[best] > 0 else None
+
+
+def read(text: str) -> list[Rule]:
+    """Return the rules of one YAML file. Raises ValueError that names the rule and what is wrong with it."""
+    rows = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["rules"]
+    return [_rule(row) for row in rows]
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
+    name = row.get("name", "?")
+    unknown = set(row) - {"name", "means", "says", "intent", "priority", "negatable", "when", "unless", "examples", "counter_examples"}
+    if unknown:
+        raise ValueError(f"rule {name}: unknown key {sorted(unknown)[0]}")
+    says = row["says"]
+    strange = set(says) - set(CANONICAL)
+    if strange:
+        raise ValueError(f"rule {name}: {sorted(strange)[0]} is none of {', '.join(CANONICAL)}")
+    service, support, design, marketing = (float(says.get(department, 0)) for department in CANONICAL)
+    when = {language: tuple(wordings) for language, wordings in row["when"].items()}
+    for wording in (*(w for ws in when.values() for w in ws), *row.get("unless", ())):
+        if not isinstance(wording, str):
+            raise ValueError(f"rule {name}: put the wording {wording!r} in quotes")
+    return Rule(
+        name=name,
+        means=row["means"],
+        weights=(service, support, design, marketing),
+        intent=Intent(row["intent"]) if "intent" in row else None,
+        priority=Priority(row["priority"]) if "priority" in row else None,
+        is_negatable=bool(row.get("negatable", False)),
+        when=when,
+        unless=tuple(row.get("unless", ())),
+        examples=tuple(row["examples"]),
+        counter_examples=tuple(row["counter_examples"]),
+    )
+
+
+class Shipped:
+    """All shipped rules in one index. `find` says which fired and on what words."""
+
+    def __init__(self, rules: Iterable[Rule], version: str) -> None:
+        self.rules = tuple(rules)
+        self.version = version
+        self._means: list[tuple[int, str | None, bool]] = []  # number -> rule, language, whether it forbids
+        numbered: dict[int, tuple[str, ...]] = {}
+        for index, rule in enumerate(self.rules):
+            for language, wordings in rule.when.items():
+                numbered[len(self._means)] = wordings
+                self._means.append((index, language, False))
+            numbered[len(self._means)] = rule.unless
+            self._means.append((index, None, True))
+        self._wordings = Wordings(numbered)
+
+    def find(self, found: Sequence[str], language: str | None) -> dict[int, list[str]]:
+        """Return rule index -> wordings found, for the words of a text in this language (None: not known).
+
+        English wordings count in every language, those of another language only in theirs or when it is not known.
+        """
+        fired: dict[int, list[str]] = {}
+        forbidden: set[int] = set()
+        means, rules = self._means, self.rules
+        for start, end, says in self._wordings.find(found):
+            for number in says:
+                index, spoken, forbids = means[number]
+                if forbids:
+                    forbidden.add(index)
+                    continue
+                if spoken != "en" and spoken != language and language is not None:
+                    continue
+                if rules[index].is_negatable and start and _is_negated(found, start):
+                    continue
+                words = fired.get(index)
+                if words is None:
+                    words = fired[index] = []
+                words.append(found[start] if end == start + 1 else " ".join(found[start:end]))
+        for index in forbidden:
+            fired.pop(index, None)
+        return fired
+
+    def fired(self, found: Mapping[int, Sequence[str]]) -> tuple[Fired, ...]:
+        """Return what `find` found as it is written into a decision."""
+        return tuple(
+            Fired(
+                name=self.rules[index].name,
+                department=self.rules[index].department,
+                weight=max(self.rules[index].weights),
+                terms=tuple(dict.fromkeys(terms))[:5],
+            )
+            for index, terms in found.items()
+        )
+
+
+def _is_negated(found: Sequence[str], start: int) -> bool:
+    return any(word in NEGATORS for word in found[max(0, start - _NEGATION_REACH) : start])
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Shipped:
+    """Return the rules that come with earshot; `version` is the SHA-256 of their files."""
+    folder = files("pipeline") / "rules"
+    texts = [
+        entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.startswith("routing-") and entry.name.endswith(".yaml")
+    ]
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return Shipped([rule for text in texts for rule in read(text)], digest)

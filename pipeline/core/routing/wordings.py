@@ -1,0 +1,153 @@
+"""Thousands of wordings found in one walk over a text's words.
+
+A wording is a word, words in a row, or a word with `*` at its end (any ending); `^` in front: only where the text
+begins. All wordings of all rules are one trie of words, so the cost of a text hardly depends on how many there are:
+one dictionary look-up a word, and a few more where a wording begins.
+
+The longest wording wins: one that lies within a longer one says nothing ("would love" silences "love").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[❤♥♡☺\U0001F300-\U0001FAFF]")
+_SPLIT: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*\*?|[❤♥♡☺\U0001F300-\U0001FAFF]")
+_REMEMBERED: Final = 50_000  # words whose start nodes are kept; then the memory begins anew
+_PREFIX_LEAST: Final = 3
+_MOST_WORDS: Final = 2000  # of a text: rules judge what a person reads, not a novel; keeps cost bounded
+
+BEGINNING: Final = "^"
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, lower-case and without apostrophes, as wordings are compared; at most 2000."""
+    lowered = text.lower()
+    found = _WORD.findall(lowered if len(lowered) <= 20_000 else lowered[:20_000])
+    if "'" in lowered or "’" in lowered:
+        found = [word.replace("'", "").replace("’", "") if "'" in word or "’" in word else word for word in found]
+    return found[:_MOST_WORDS]
+
+
+class Hit(NamedTuple):
+    """A wording found: words `start` up to `end` (exclusive), and what it stands for."""
+
+    start: int
+    end: int
+    says: tuple[int, ...]
+
+
+class _Node:
+    __slots__ = ("next", "prefixes", "says")
+
+    def __init__(self) -> None:
+        self.next: dict[str, _Node] = {}
+        self.prefixes: list[tuple[str, _Node]] = []
+        self.says: tuple[int, ...] = ()
+
+
+class Wordings:
+    """An index of wordings; each stands for one or more numbers that its user gives meaning to."""
+
+    def __init__(self, wordings: Mapping[int, Iterable[str]]) -> None:
+        self._root = _Node()
+        self._starts: dict[str, tuple[_Node, ...]] = {}
+        for number, texts in wordings.items():
+            for text in texts:
+                self._add(text, number)
+
+    def _add(self, text: str, number: int) -> None:
+        parts = [part.replace("'", "").replace("’", "") for part in _SPLIT.findall(text.lower())]
+        if not parts:
+            raise ValueError(f"the wording {text!r} has no word in it")
+        if text.startswith(BEGINNING):
+            parts.insert(0, BEGINNING)
+        node = self._root
+        for part in parts:
+            if part.endswith("*"):
+                if len(part) <= _PREFIX_LEAST:
+                    raise ValueError(f"the wording {text!r}: write at least {_PREFIX_LEAST} letters before *")
+                node = self._prefix(node, part[:-1])
+            else:
+                node = node.next.setdefault(part, _Node())
+        if number not in node.says:
+            node.says = (*node.says, number)
+
+    @staticmethod
+    def _prefix(node: _Node, prefix: str) -> _Node:
+        for known, child in node.prefixes:
+            if known == prefix:
+                return child
+        child = _Node()
+        node.prefixes.append((prefix, child))
+        return child
+
+    def find(self, found: Sequence[str]) -> list[Hit]:
+        """Return the wordings in these words (see `words`), in order, without those within a longer one."""
+        starts, hits = self._starts, []
+        opening = self._root.next.get(BEGINNING)
+        if opening is not None and found:
+            for node in _children(opening, found[0]):
+                _walk(node, found, 0, 1, hits)
+        for at, word in enumerate(found):
+            nodes = starts.get(word)
+            if nodes is None:
+                nodes = self._remember(word)
+            for node in nodes:
+                if node.next or node.prefixes:
+                    _walk(node, found, at, at + 1, hits)
+                else:
+                    hits.append(Hit(at, at + 1, node.says))
+        return _longest(hits) if len(hits) > 1 else hits
+
+    def _remember(self, word: str) -> tuple[_Node, ...]:
+        if len(self._starts) >= _REMEMBERED:
+            self._starts.clear()
+        nodes = self._starts[word] = tuple(_children(self._root, word))
+        return nodes
+
+
+def _children(node: _Node, word: str) -> list[_Node]:
+    exact = node.next.get(word)
+    found = [] if exact is None else [exact]
+    if node.prefixes:
+        found += [child for prefix, child in node.prefixes if word.startswith(prefix)]
+    return found
+
+
+def _walk(node: _Node, found: Sequence[str], start: int, end: int, hits: list[Hit]) -> None:
+    while True:
+        if node.says:
+            hits.append(Hit(start, end, node.says))
+        if end >= len(found):
+            return
+        word = found[end]
+        if node.prefixes:
+            for child in _children(node, word):
+                _walk(child, found, start, end + 1, hits)
+            return
+        following = node.next.get(word)
+        if following is None:
+            return
+        node, end = following, end + 1
+
+
+def _longest(hits: list[Hit]) -> list[Hit]:
+    """Drop hits that lie within a longer one; two of the same place both stay."""
+    hits.sort(key=_place)
+    kept: list[Hit] = []
+    reach, width = 0, 0  # end of the kept hit that reaches furthest, and its length
+    for hit in hits:
+        start, end, _ = hit
+        if end <= reach and end - start < width:
+            continue
+        kept.append(hit)
+        if end > reach:
+            reach, width = end, end - start
+    return kept
+
+
+def _place(hit: Hit) -> tuple[int, int]:
+    return hit[0], -hit[1]
