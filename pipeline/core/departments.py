@@ -1,0 +1,105 @@
+"""Which departments get a mention: the company's own routes first, then the shares of the model, then `review`.
+
+Order, easy to predict: routes are tried as they stand in the file. What a matching route names in `to` is sent there;
+`not_to` forbids whatever anybody else says; `mute` means nobody; the first that says a priority sets it; `stop` ends
+the search. When no route named a department, the shares decide. What neither can decide goes to `review`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline.config.model import Department, Route, Routing
+from pipeline.contract.events import Priority
+from pipeline.core.routing.shipped import CANONICAL
+
+REVIEW: Final = "review"
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the company's matching routes say together."""
+
+    to: dict[str, str] = field(default_factory=dict)  # department -> the route that named it
+    not_to: set[str] = field(default_factory=set)
+    muted_by: str | None = None
+    priority: Priority | None = None
+    matched: list[tuple[Route, tuple[str, ...]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Where a mention goes: `by` as in `Decision`, `nearly` the department that came next."""
+
+    departments: tuple[str, ...]
+    by: str
+    nearly: str | None
+    confidence: float
+
+
+def orders(routes: Iterable[Route], matched: Mapping[str, Sequence[str]]) -> Orders:
+    """Return what the routes that matched say, in their order. `matched`: route name -> terms."""
+    said = Orders()
+    for route in routes:
+        terms = matched.get(route.name)
+        if terms is None:
+            continue
+        said.matched.append((route, tuple(terms)))
+        for department in route.to:
+            said.to.setdefault(department, route.name)
+        said.not_to.update(route.not_to)
+        if route.mute and said.muted_by is None:
+            said.muted_by = route.name
+        if route.priority and said.priority is None:
+            said.priority = Priority(route.priority)
+        if route.stop:
+            break
+    return said
+
+
+class Departments:
+    """The departments of a configuration, and which of the four shipped ones each of them is."""
+
+    def __init__(self, departments: Mapping[str, Department], routing: Routing) -> None:
+        self._routing = routing
+        self.of: dict[str, tuple[str, ...]] = {
+            canonical: tuple(
+                name
+                for name, department in departments.items()
+                if department.like == canonical or (name == canonical and department.like is None)
+            )
+            for canonical in CANONICAL
+        }
+        self.canonical = {name: canonical for canonical, names in self.of.items() for name in names}
+
+    def place(self, shares: Mapping[str, float], said: Orders) -> Placing:
+        """Return where a mention goes, given the shares of the four shipped departments and what routes say."""
+        ranked = sorted(shares.items(), key=_by_share)
+        named = tuple(name for name in said.to if name not in said.not_to)
+        if named:
+            nearly = self._next(ranked, {*named, *said.not_to})
+            return Placing(named, f"rule:{said.to[named[0]]}", nearly, 1.0)
+        open_to = [
+            (share, names)
+            for canonical, share in ranked
+            if (names := tuple(name for name in self.of[canonical] if name not in said.not_to))
+        ]
+        if not open_to:
+            return Placing((REVIEW,), REVIEW, None, 0.0)
+        best, names = open_to[0]
+        if best < self._routing.review_below:
+            return Placing((REVIEW,), REVIEW, names[0], best)
+        chosen = list(names)
+        for share, further in open_to[1:]:
+            if share >= self._routing.also_above:
+                chosen += further
+        return Placing(tuple(chosen), "model", self._next(ranked, {*chosen, *said.not_to}), best)
+
+    def _next(self, ranked: Iterable[tuple[str, float]], taken: set[str]) -> str | None:
+        return next((name for canonical, _ in ranked for name in self.of[canonical] if name not in taken), None)
+
+
+def _by_share(pair: tuple[str, float]) -> tuple[float, str]:
+    return -pair[1], pair[0]

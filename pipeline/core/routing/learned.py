@@ -1,0 +1,124 @@
+"""What a company's own people taught: a linear model on words that learns label by label.
+
+Multinomial logistic regression. Its starting point for every text is what the shipped rules and model say (an
+offset), so without labels it changes nothing, and a few labels move only what they speak of. Each label is one step
+of AdaGrad (Duchi, Hazan, Singer, "Adaptive subgradient methods", JMLR 2011), followed by steps on labels remembered
+from before, chosen in a fixed order: the same labels in the same order give the same weights, on every machine.
+
+Bounded: at most MEMORY labels and FEATURES features are kept. Nothing leaves the process.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from math import exp, sqrt
+from typing import Final
+
+MEMORY: Final = 4000  # labels remembered for replay
+FEATURES: Final = 200_000  # features with weights; beyond that only known ones learn
+REPLAYS: Final = 12  # remembered labels seen again with each new one
+RATE: Final = 0.35
+SHRINK: Final = 0.0004  # of a feature's weight, each time it is touched
+RULE_VALUE: Final = 0.5  # how strongly a fired rule counts beside the words, whose squares sum to 1
+_MOST_WORDS: Final = 300  # of a text
+_STRIDE: Final = 0.6180339887  # golden ratio: walks evenly over the memory
+
+Features = tuple[tuple[str, float], ...]
+
+
+def features(words: Sequence[str], rules: Iterable[str] = ()) -> Features:
+    """Return the words, neighbouring pairs of words and fired rules of a text, with their values."""
+    kept = words[:_MOST_WORDS]
+    found = dict.fromkeys(kept)
+    found.update(dict.fromkeys(map(" ".join, zip(kept, kept[1:], strict=False))))
+    value = 1.0 / sqrt(len(found)) if found else 0.0
+    return (("", 0.3), *((name, value) for name in found), *((f"rule:{name}", RULE_VALUE) for name in rules))
+
+
+class Learner:
+    """Learns which of `classes` a text belongs to. `count` labels were learned so far."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.count = 0
+        self._weights: dict[str, list[float]] = {}
+        self._squares: dict[str, float] = {}
+        self._memory: deque[tuple[Features, tuple[float, ...], int]] = deque(maxlen=MEMORY)
+        self._walk = 0.0
+        self._digest = sha256()
+
+    @property
+    def version(self) -> str:
+        """A digest of all labels learned, in order; the same labels give the same version."""
+        return self._digest.hexdigest()
+
+    def learn(self, seen: Features, offset: Sequence[float], label: str) -> None:
+        """Learn one label. `offset` is what is known without learning, in log-odds, one a class.
+
+        Raises ValueError where `label` is none of the classes.
+        """
+        if label not in self.classes:
+            raise ValueError(f"{label!r} is none of {', '.join(self.classes)}")
+        target = self.classes.index(label)
+        example = (seen, tuple(offset), target)
+        self._digest.update(repr((label, seen)).encode("utf-8", "replace"))
+        self._step(*example)
+        before = len(self._memory)
+        for _ in range(min(REPLAYS, before)):
+            self._walk = (self._walk + _STRIDE) % 1.0
+            self._step(*self._memory[int(self._walk * before)])
+        self._memory.append(example)
+        self.count += 1
+
+    def adds(self, seen: Features) -> list[float]:
+        """Return what was learned about these features, in log-odds, one a class."""
+        sums = [0.0] * len(self.classes)
+        weights = self._weights
+        for name, value in seen:
+            known = weights.get(name)
+            if known is not None:
+                for index, weight in enumerate(known):
+                    sums[index] += weight * value
+        return sums
+
+    def strongest(self, seen: Features, label: str, most: int = 5) -> dict[str, float]:
+        """Return the features that speak most for a class, with what each adds."""
+        index = self.classes.index(label)
+        said = {
+            name: known[index] * value
+            for name, value in seen
+            if name and (known := self._weights.get(name)) is not None and known[index] * value > 0.01
+        }
+        return dict(sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
+
+    def _step(self, seen: Features, offset: tuple[float, ...], target: int) -> None:
+        sums = [known + learned for known, learned in zip(offset, self.adds(seen), strict=True)]
+        wrong = probabilities(sums)
+        wrong[target] -= 1.0
+        size = sum(error * error for error in wrong)
+        weights, squares = self._weights, self._squares
+        for name, value in seen:
+            known = weights.get(name)
+            if known is None:
+                if len(weights) >= FEATURES:
+                    continue
+                known = weights[name] = [0.0] * len(wrong)
+            total = squares[name] = squares.get(name, 1e-3) + size * value * value
+            rate = RATE * value / sqrt(total)
+            for index, error in enumerate(wrong):
+                known[index] -= rate * error + SHRINK * known[index]
+
+
+def probabilities(sums: Sequence[float]) -> list[float]:
+    """Return log-odds as probabilities (softmax)."""
+    top = max(sums)
+    grown = [exp(value - top) for value in sums]
+    total = sum(grown)
+    return [value / total for value in grown]
+
+
+def named(values: Sequence[float], classes: Sequence[str]) -> Mapping[str, float]:
+    """Return values by the name of their class."""
+    return dict(zip(classes, values, strict=True))
