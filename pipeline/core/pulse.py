@@ -29,8 +29,8 @@ MOST_TERMS: Final = 30
 _WORDS_OF_ONE: Final = 20  # distinct words one mention adds to `terms`
 _LEAST_LETTERS: Final = 4
 _NAMES_AND_LINKS: Final = re.compile(r"[@＠]\S+|https?://\S+|www\.\S+|\S+@\S+")
-_TOO_COMMON: Final = frozenset(
-    """about after again also always another anyone aren been before being both came cant come could didnt does doesnt
+_STOP_WORDS: Final = """
+    about after again also always another anyone aren been before being both came cant come could didnt does doesnt
     doing done dont down each even ever every from gets getting give goes going gone gonna have havent having here hers
     into isnt itll its ive just keep know less like made make many maybe more most much must need never next only other
     over really said same says shall should since some something still such sure take than that thats their them then
@@ -44,8 +44,8 @@ _TOO_COMMON: Final = frozenset(
     sans sont sous tout tous très vous alla alle anche ancora come cosa così dalla delle dello dopo fare hanno loro
     nella nelle perché quale quando quella quello quindi sempre sono stato sulla tutto tutti aqui assim cada ela eles
     essa esse estou fazer isso isto mais mesmo meu minha muito não nossa nosso para pelo pela porque quem seja são sem
-    seu sua também tem uma você vocês https http amp""".split()
-)
+    seu sua também tem uma você vocês https http amp"""
+_TOO_COMMON: Final = frozenset(_STOP_WORDS.split())
 
 Key = tuple[str, str, int, bool]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from math import exp, sqrt
 from typing import Final
 
@@ -32,7 +33,7 @@ def features(words: Sequence[str], rules: Iterable[str] = ()) -> Features:
     """Return the words, neighbouring pairs of words and fired rules of a text, with their values."""
     kept = words[:_MOST_WORDS]
     found = dict.fromkeys(kept)
-    found.update(dict.fromkeys(map(" ".join, zip(kept, kept[1:], strict=False))))
+    found.update(dict.fromkeys(map(" ".join, pairwise(kept))))
     value = 1.0 / sqrt(len(found)) if found else 0.0
     return (("", 0.3), *((name, value) for name in found), *((f"rule:{name}", RULE_VALUE) for name in rules))
 

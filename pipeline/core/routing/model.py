@@ -100,9 +100,10 @@ _TERMS: Final[dict[str, Vector]] = {
     "technical text": (-0.5, 1.0, 0.4, -0.8),
 }
 _MATTER: Final = 1.9  # what rules of a department must reach to be a matter
-_CONTRASTS: Final = frozenset(
-    "but however although though except unless unfortunately aber leider trotzdem pero aunque mais malheureusement ma però purtroppo mas porém infelizmente".split()
-)
+_CONTRAST_WORDS: Final = """
+    but however although though except unless unfortunately aber leider trotzdem pero aunque mais malheureusement ma però
+    purtroppo mas porém infelizmente"""
+_CONTRASTS: Final = frozenset(_CONTRAST_WORDS.split())
 _FEW: Final = 7
 _TECHNICAL: Final = ("```", "<!--", "::", "()", "</", "{", "github.com", "0x", "**", "###", "- [ ]", "->")
 

@@ -24,11 +24,11 @@ CANONICAL: Final = ("service", "support", "design", "marketing")
 
 Vector = tuple[float, float, float, float]
 
-NEGATORS: Final = frozenset(
-    """not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt aint nor without hardly
+_NEGATORS: Final = """
+    not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt aint nor without hardly
     barely nothing stop nicht kein keine keinen nie no nunca ni jamais pas aucun aucune non mai nessun nessuna não nem
-    nenhum nenhuma""".split()
-)
+    nenhum nenhuma"""
+NEGATORS: Final = frozenset(_NEGATORS.split())
 _NEGATION_REACH: Final = 3  # words before a wording in which a negator turns it off
 
 
@@ -56,24 +56,35 @@ class Rule:
 
 def read(text: str) -> list[Rule]:
     """Return the rules of one YAML file. Raises ValueError that names the rule and what is wrong with it."""
-    rows = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["rules"]
+    rows = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["rules"]  # noqa: S506 - the safe loader, in C where it is there
     return [_rule(row) for row in rows]
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
     name = row.get("name", "?")
-    unknown = set(row) - {"name", "means", "says", "intent", "priority", "negatable", "when", "unless", "examples", "counter_examples"}
+    unknown = set(row) - {
+        "name",
+        "means",
+        "says",
+        "intent",
+        "priority",
+        "negatable",
+        "when",
+        "unless",
+        "examples",
+        "counter_examples",
+    }
     if unknown:
-        raise ValueError(f"rule {name}: unknown key {sorted(unknown)[0]}")
+        raise ValueError(f"rule {name}: unknown key {min(unknown)}")
     says = row["says"]
     strange = set(says) - set(CANONICAL)
     if strange:
-        raise ValueError(f"rule {name}: {sorted(strange)[0]} is none of {', '.join(CANONICAL)}")
+        raise ValueError(f"rule {name}: {min(strange)} is none of {', '.join(CANONICAL)}")
     service, support, design, marketing = (float(says.get(department, 0)) for department in CANONICAL)
     when = {language: tuple(wordings) for language, wordings in row["when"].items()}
     for wording in (*(w for ws in when.values() for w in ws), *row.get("unless", ())):
         if not isinstance(wording, str):
-            raise ValueError(f"rule {name}: put the wording {wording!r} in quotes")
+            raise ValueError(f"rule {name}: put the wording {wording!r} in quotes")  # noqa: TRY004 - the file is wrong, not a call
     return Rule(
         name=name,
         means=row["means"],
@@ -118,14 +129,14 @@ class Shipped:
                 if forbids:
                     forbidden.add(index)
                     continue
-                if spoken != "en" and spoken != language and language is not None:
+                if spoken not in ("en", language) and language is not None:
                     continue
-                if rules[index].is_negatable and start and _is_negated(found, start):
+                if rules[index].is_negatable and start > 0 and _is_negated(found, start):
                     continue
                 words = fired.get(index)
                 if words is None:
                     words = fired[index] = []
-                words.append(found[start] if end == start + 1 else " ".join(found[start:end]))
+                words.append(found[start] if end == start + 1 else " ".join(found[max(0, start) : end]))
         for index in forbidden:
             fired.pop(index, None)
         return fired

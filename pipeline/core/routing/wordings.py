@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
 
 
 class Hit(NamedTuple):
-    """A wording found: words `start` up to `end` (exclusive), and what it stands for."""
+    """A wording found: words `start` up to `end` (exclusive), and what it stands for. -1: bound to the beginning."""
 
     start: int
     end: int
@@ -86,11 +86,12 @@ class Wordings:
 
     def find(self, found: Sequence[str]) -> list[Hit]:
         """Return the wordings in these words (see `words`), in order, without those within a longer one."""
-        starts, hits = self._starts, []
+        starts = self._starts
+        hits: list[Hit] = []
         opening = self._root.next.get(BEGINNING)
         if opening is not None and found:
             for node in _children(opening, found[0]):
-                _walk(node, found, 0, 1, hits)
+                _walk(node, found, -1, 1, hits)
         for at, word in enumerate(found):
             nodes = starts.get(word)
             if nodes is None:

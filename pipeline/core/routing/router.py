@@ -1,0 +1,144 @@
+"""Rules, model and what was learned, put together: shares for the four departments, intents, and why.
+
+`Router.read` looks at a text once. `Router.learn` takes what a department answered; `version` then changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.contract.events import Fired, Kind, Priority
+from pipeline.core.intents import Intent
+from pipeline.core.routing.learned import Learner, features
+from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, Term, evidence, shares
+from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
+from pipeline.core.routing.wordings import words
+
+_NOTHING: Final = Shipped([], "")
+_VERSION_DIGITS: Final = 12
+_SHOWN: Final = 3  # words shown as the reason of what was learned
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a text says about where it belongs. `sums` are before the softmax, in the order of CANONICAL."""
+
+    rules: tuple[Fired, ...]
+    model: tuple[Fired, ...]
+    intents: tuple[str, ...]
+    urgency: Priority | None
+    sums: list[float]
+    shares: dict[str, float]
+
+
+class Router:
+    """Shares for the four departments. `model` may be any RoutingModel; `use_shipped` turns the shipped rules off."""
+
+    def __init__(self, *, use_shipped: bool = True, model: RoutingModel | None = None, extra: str = "") -> None:
+        self._rules = shipped() if use_shipped else _NOTHING
+        self._model: RoutingModel = model or HandSet()
+        self._learner = Learner(CANONICAL)
+        self._fixed = f"{self._rules.version} {self._model.version} {extra}"
+        self._intents: dict[tuple[int, ...], tuple[tuple[Intent, ...], Priority | None]] = {}
+        self._constant: dict[Term, Fired] = {}
+        self.version = self._digest()
+
+    @property
+    def learned(self) -> int:
+        """How many labels were learned."""
+        return self._learner.count
+
+    def read(self, text: str, *, language: str | None, sentiment: float, rating: float | None, kind: Kind) -> Reading:
+        """Return what a text says about where it belongs. `sentiment` is -1 to 1, `rating` 0 to 1."""
+        found_words = words(text)
+        found = self._rules.find(found_words, language)
+        intents, urgency = self._named(tuple(found))
+        sums, terms = self._sums(found_words, text, found, intents, sentiment, rating, kind)
+        fired_model = [self._fired(term) for term in terms]
+        if self._learner.count:
+            fired_model += self._recall(found_words, found, sums)
+        fractions = shares(sums)
+        return Reading(
+            rules=self._rules.fired(found) if found else (),
+            model=tuple(fired_model),
+            intents=intents,
+            urgency=urgency,
+            sums=sums,
+            shares={name: round(share, 4) for name, share in zip(CANONICAL, fractions, strict=True)},
+        )
+
+    def learn(
+        self, text: str, department: str, *, language: str | None, sentiment: float, rating: float | None, kind: Kind
+    ) -> None:
+        """Learn that a text belongs to a department. Raises ValueError where it is none of the shipped four."""
+        found_words = words(text)
+        found = self._rules.find(found_words, language)
+        intents, _ = self._named(tuple(found))
+        sums, _terms = self._sums(found_words, text, found, intents, sentiment, rating, kind)
+        seen = features(found_words, (self._rules.rules[index].name for index in found))
+        self._learner.learn(seen, [value / TEMPERATURE for value in sums], department)
+        self.version = self._digest()
+
+    def _sums(
+        self,
+        found_words: Sequence[str],
+        text: str,
+        found: Mapping[int, Sequence[str]],
+        intents: Sequence[Intent],
+        sentiment: float,
+        rating: float | None,
+        kind: Kind,
+    ) -> tuple[list[float], list[Term]]:
+        sums = evidence(self._rules.rules, found)
+        terms = self._model.terms(Seen(found_words, text, found, intents, sentiment, rating, kind), sums)
+        service, support, design, marketing = sums
+        for _, (a, b, c, d) in terms:
+            service += a
+            support += b
+            design += c
+            marketing += d
+        return [service, support, design, marketing], terms
+
+    def _recall(self, found_words: Sequence[str], found: Mapping[int, Sequence[str]], sums: list[float]) -> list[Fired]:
+        """Add what was learned to `sums`; return it as the words that spoke most for what it favours."""
+        seen = features(found_words, (self._rules.rules[index].name for index in found))
+        adds = self._learner.adds(seen)
+        for index, value in enumerate(adds):
+            sums[index] += value * TEMPERATURE
+        best = max(range(len(adds)), key=adds.__getitem__)
+        if adds[best] <= 0.05:
+            return []
+        terms = tuple(self._learner.strongest(seen, CANONICAL[best], _SHOWN))
+        weight = round(adds[best] * TEMPERATURE, 3)
+        return [Fired(name="learned from departments", department=CANONICAL[best], weight=weight, terms=terms)]
+
+    def _named(self, fired: tuple[int, ...]) -> tuple[tuple[Intent, ...], Priority | None]:
+        """Return the intents of rules and the highest priority one of them asks for; the same rules are looked up."""
+        known = self._intents.get(fired)
+        if known is None:
+            rules = [self._rules.rules[index] for index in fired]
+            intents = tuple(dict.fromkeys(rule.intent for rule in rules if rule.intent is not None))
+            asked = {rule.priority for rule in rules}
+            urgency = next((one for one in (Priority.HIGH, Priority.LOW) if one in asked), None)
+            if len(self._intents) >= 50_000:
+                self._intents.clear()
+            known = self._intents[fired] = (intents, urgency)
+        return known
+
+    def _fired(self, term: Term) -> Fired:
+        known = self._constant.get(term)
+        if known is None:
+            name, weights = term
+            most = max(range(4), key=lambda index: abs(weights[index]))
+            known = Fired(name=name, department=CANONICAL[most], weight=round(weights[most], 3))
+            if len(self._constant) >= 50_000:
+                self._constant.clear()
+            self._constant[term] = known
+        return known
+
+    def _digest(self) -> str:
+        learned = self._learner.version if self._learner.count else ""
+        return hashlib.sha256(f"{self._fixed} {learned}".encode()).hexdigest()[:_VERSION_DIGITS]
