@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
-from real_prometheus import Prometheus, eventually, free_port, readable
 
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime.health import Health, federate, page, serve
 from pipeline.topology import STAGES
+from tests.monitoring.real_prometheus import Prometheus, eventually, free_port, readable
 
 # Label values with a meaning in rules or dashboards; every other label gets a plain value.
 VALUES: dict[str, tuple[str, ...]] = {

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import pytest
 import yaml
-from promql import RULES
+
+from tests.monitoring.promql import RULES
 
 T = TypeVar("T")
 

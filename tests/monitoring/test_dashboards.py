@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from promql import DASHBOARDS, DEPLOY, PROMETHEUS, declared, recorded, rules, used, wrong
+
+from tests.monitoring.promql import DASHBOARDS, DEPLOY, PROMETHEUS, declared, recorded, rules, used, wrong
 
 FILES = sorted(DASHBOARDS.glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {file.stem: json.loads(file.read_text("utf-8")) for file in FILES}

@@ -7,8 +7,9 @@ import re
 import time
 
 import pytest
-from promql import DASHBOARDS, rules
-from real_prometheus import Prometheus, eventually
+
+from tests.monitoring.promql import DASHBOARDS, rules
+from tests.monitoring.real_prometheus import Prometheus, eventually
 
 # Grafana puts these in: for a dashboard of the last minutes with every value of every variable chosen.
 CHOSEN = {"$__rate_interval": "1m", "$__range": "5m"}

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from promql import DEPLOY, PROMETHEUS, RULES, declared, recorded, rules, used, wrong
-from real_prometheus import tool
+
+from tests.monitoring.promql import DEPLOY, PROMETHEUS, RULES, declared, recorded, rules, used, wrong
+from tests.monitoring.real_prometheus import tool
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 ALERTS: list[dict[str, Any]] = rules("alerts.yml")
