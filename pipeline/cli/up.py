@@ -40,11 +40,9 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
     """
     from rich.console import Console
 
-    from pipeline.broker import admin
     from pipeline.cli.broker import data_folder, start
     from pipeline.contract.errors import EarshotError
     from pipeline.runtime import logs
-    from pipeline.runtime.declared import declared
     from pipeline.runtime.supervise import screen as screens
     from pipeline.runtime.supervise.children import log_file
     from pipeline.runtime.supervise.supervisor import Supervisor
@@ -54,16 +52,14 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
     console = Console(force_terminal=False if plain else None, highlight=False)
     folder = data_folder(data)
     screen = screens.make(console)
-    stopped_by: list[int] = []
     try:
         logs.configure(stream=log_file(folder / "log" / "up.log").open("a", encoding="utf-8"))
-        with start(broker_address(broker, config), folder, console) as client:
-            admin.apply(client, declared(config))
+        with start(broker_address(broker, config), folder, config, console) as client:
             supervisor = Supervisor(
                 config, config_path=config_path, client=client, folder=folder / "log", screen=screen
             )
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda got, _: (stopped_by.append(got), supervisor.stop()))
+                signal.signal(number, lambda *_: supervisor.stop())
             server = supervisor.serve(*address) if address else None
             supervisor.view.addresses["kafka"] = str(client["bootstrap.servers"])
             if server:

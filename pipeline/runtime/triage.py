@@ -310,7 +310,7 @@ class TriageWorker:
         topic: str,
         value: bytes | None,
         key: str | bytes | None,
-        headers: Sequence[tuple[str, bytes | None]],
+        headers: Any,
         partition: int = -1,
     ) -> None:
         batch.sent[topic] += 1

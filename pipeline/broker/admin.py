@@ -1,0 +1,114 @@
+"""Topics as declared: created when missing, changed when different. Safe to run again, and by several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from pipeline.broker.client import quiet
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError
+from pipeline.topology import Topic
+
+TIMEOUT: Final = 20.0
+
+
+def settings(topic: Topic) -> dict[str, str]:
+    """Return Kafka's topic settings for a declared topic."""
+    return {
+        "cleanup.policy": topic.cleanup,
+        "retention.ms": "-1" if topic.retention is None else str(int(topic.retention * 1000)),
+        "max.message.bytes": str(topic.max_message_bytes),
+    }
+
+
+def apply(client: Mapping[str, Any], declared: Sequence[Topic]) -> list[str]:
+    """Make the topics as declared; return a line for each change.
+
+    Raises ConfigError when a topic has more partitions than declared (Kafka cannot take partitions away, and keys
+    would move), BrokerUnavailableError when Kafka does not answer in TIMEOUT seconds.
+    """
+    admin = AdminClient(quiet(client))
+    try:
+        present = admin.list_topics(timeout=TIMEOUT).topics
+        missing = [topic for topic in declared if topic.name not in present]
+        there = [topic for topic in declared if topic.name in present]
+        _refuse_fewer(there, present)
+        changes = _create(admin, missing)
+        changes += _grow(admin, [topic for topic in there if len(present[topic.name].partitions) < topic.partitions])
+        return changes + _configure(admin, there)
+    except KafkaException as error:
+        raise BrokerUnavailableError(
+            f"Kafka does not answer at {client.get('bootstrap.servers')}: {error.args[0].str()}. Is it running, is "
+            "--broker right, and may this user create topics?"
+        ) from None
+
+
+def _refuse_fewer(there: Sequence[Topic], present: Mapping[str, Any]) -> None:
+    larger = [topic for topic in there if len(present[topic.name].partitions) > topic.partitions]
+    if larger:
+        names = ", ".join(f"{topic.name} has {len(present[topic.name].partitions)}" for topic in larger)
+        raise ConfigError(
+            f"topics.partitions is {larger[0].partitions}, but {names}. Partitions cannot be taken away: write the "
+            "larger number, or start with empty topics"
+        )
+
+
+def _done(futures: Mapping[Any, Any], tolerated: int) -> None:
+    """Wait for all; another worker that was quicker is no error."""
+    for future in futures.values():
+        try:
+            future.result(TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() != tolerated:
+                raise
+
+
+def _create(admin: AdminClient, topics: Sequence[Topic]) -> list[str]:
+    if topics:
+        new = [NewTopic(t.name, t.partitions, t.replication, config=settings(t)) for t in topics]
+        _done(admin.create_topics(new, operation_timeout=TIMEOUT), KafkaError.TOPIC_ALREADY_EXISTS)
+    return [f"created {topic.name} ({topic.partitions} partitions)" for topic in topics]
+
+
+def _grow(admin: AdminClient, topics: Sequence[Topic]) -> list[str]:
+    if topics:
+        grown = [NewPartitions(topic.name, topic.partitions) for topic in topics]
+        _done(admin.create_partitions(grown, operation_timeout=TIMEOUT), KafkaError.INVALID_PARTITIONS)
+    return [f"{topic.name} has {topic.partitions} partitions now" for topic in topics]
+
+
+def _configure(admin: AdminClient, topics: Sequence[Topic]) -> list[str]:
+    if not topics:
+        return []
+    asked = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
+    found = {resource.name: future.result(TIMEOUT) for resource, future in admin.describe_configs(asked).items()}
+    changes, altered = [], []
+    for topic in topics:
+        have = {key: entry.value for key, entry in found[topic.name].items()}
+        differs = {key: value for key, value in settings(topic).items() if not _same(key, have.get(key), value)}
+        if differs:
+            entries = [
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in differs.items()
+            ]
+            altered.append(ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=entries))
+            changes += [f"{topic.name}: {key} is {value} now (was {have.get(key)})" for key, value in differs.items()]
+    if altered:
+        _done(admin.incremental_alter_configs(altered), KafkaError.NO_ERROR)
+    return changes
+
+
+def _same(key: str, have: str | None, want: str) -> bool:
+    if key == "cleanup.policy":
+        return set((have or "").split(",")) == set(want.split(","))
+    return have == want

@@ -1,0 +1,135 @@
+"""Apache Kafka's jars: fetched once through jgo, pinned, and checked against `kafka.lock` before every start.
+
+`kafka.lock` has a line for each jar: SHA-256, size in bytes, file name. `python -m pipeline.broker.jars` writes it anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.contract.errors import BrokerUnavailableError
+
+VERSION: Final = "4.1.2"
+# slf4j-jdk14 writes Kafka's log through java.util.logging, which rotates files by itself and brings no jars along.
+ENDPOINT: Final = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-jdk14:1.7.36"
+LOCK: Final = Path(__file__).with_name("kafka.lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One pinned file."""
+
+    sha256: str
+    size: int
+    name: str
+
+
+def home() -> Path:
+    """Return earshot's own folder: EARSHOT_HOME, else the place this system keeps such things."""
+    if given := os.environ.get("EARSHOT_HOME"):
+        return Path(given)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "earshot"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "earshot"
+
+
+def pinned(lock: Path = LOCK) -> list[Jar]:
+    """Return the jars of the lock file."""
+    rows = (line.split(maxsplit=2) for line in lock.read_text("utf-8").splitlines() if not line.startswith("#"))
+    return [Jar(sha256, int(size), name) for sha256, size, name in rows]
+
+
+def digest(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def wrong(folder: Path, jars: list[Jar]) -> list[str]:
+    """Return the names of jars that are missing in the folder or are not what the lock file says."""
+    return [jar.name for jar in jars if not (folder / jar.name).is_file() or digest(folder / jar.name) != jar.sha256]
+
+
+def ensure(console: Console | None = None) -> Path:
+    """Return the folder with Kafka's jars, fetched if they are not there yet, and checked.
+
+    Raises BrokerUnavailableError with advice when they cannot be fetched or are not what the lock file says.
+    """
+    folder = home() / f"kafka-{VERSION}"
+    jars = pinned()
+    if not wrong(folder, jars):
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            for path in _fetch(Path(scratch), jars, console or Console(stderr=True)):
+                if path.name in {jar.name for jar in jars}:
+                    partial = folder / f".{path.name}.{os.getpid()}"
+                    shutil.copyfile(path, partial)
+                    partial.replace(folder / path.name)  # whole or not at all, whoever else fetches it too
+    except OSError as error:
+        raise BrokerUnavailableError(
+            f"cannot write Kafka's files to {folder}: {error.strerror or error}. Free some space there (60 MB), or say "
+            "where they may go with EARSHOT_HOME"
+        ) from None
+    if bad := wrong(folder, jars):
+        for name in bad:
+            (folder / name).unlink(missing_ok=True)
+        raise BrokerUnavailableError(
+            f"what was fetched is not what is recorded in kafka.lock: {', '.join(bad)}. It was not used. Try again; if "
+            "it stays so, the repository you fetch from changes files: use your own Kafka with --broker HOST:PORT"
+        )
+    return folder
+
+
+def _fetch(scratch: Path, jars: list[Jar], console: Console) -> list[Path]:
+    """Resolve and download all jars with one progress bar; a plain line where there is no terminal."""
+    import jgo
+    from jgo.maven import PythonResolver
+
+    total = sum(jar.size for jar in jars)
+    console.print(f"fetching Apache Kafka {VERSION} ({total / 1e6:.0f} MB), this once", highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Apache Kafka", total=total)
+
+        @contextlib.contextmanager
+        def one_file(*_: Any) -> Iterator[Any]:
+            yield lambda count: progress.advance(task, count)
+
+        try:
+            environment = jgo.build(ENDPOINT, cache_dir=scratch, resolver=PythonResolver(progress_callback=one_file))
+        except OSError:
+            raise
+        except Exception as error:
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise BrokerUnavailableError(
+                f"Apache Kafka could not be fetched ({reason}). Is there a network, and may it reach Maven Central? "
+                "Without one: `--broker HOST:PORT` for a Kafka you have, or `--broker memory` to look around (nothing is kept)"
+            ) from None
+        return [Path(path) for path in environment.all_jars]
+
+
+def main() -> None:
+    """Write the lock file anew from what is resolved today."""
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = sorted(_fetch(Path(scratch), [], Console(stderr=True)), key=lambda path: path.name)
+        rows = [f"{digest(path)} {path.stat().st_size} {path.name}" for path in paths]
+    head = [f"# {ENDPOINT}", "# SHA-256, bytes, file. Made by: python -m pipeline.broker.jars"]
+    LOCK.write_text("\n".join([*head, *rows, ""]), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Embedded Apache Kafka, the real one: starts, keeps, recognises, never stays behind."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from pipeline.broker import admin, jars, java
+from pipeline.broker.embedded import EmbeddedKafka, answers, running
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError
+from pipeline.topology import Topic
+
+pytestmark = pytest.mark.kafka
+ROOT = Path(__file__).parents[2]
+
+
+def until(condition, seconds=40):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat")
+        return not stat.exists() or stat.read_text().split(") ")[-1][0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_data_survives_a_restart_and_transactions_work(tmp_path):
+    def client(kafka):
+        return {"bootstrap.servers": kafka.bootstrap}
+
+    with EmbeddedKafka(tmp_path) as kafka:
+        cluster = (tmp_path / "data" / "meta.properties").read_text()
+        admin.apply(client(kafka), [Topic("kept", dict, "id", "a test", 2)])
+        producer = Producer({**client(kafka), "transactional.id": "t"})
+        producer.init_transactions(20)
+        for value, commit in ((b"no", False), (b"yes", True)):
+            producer.begin_transaction()
+            producer.produce("kept", value)
+            producer.flush(10)
+            (producer.commit_transaction if commit else producer.abort_transaction)(20)
+        pid = kafka.pid
+    assert not is_alive(pid)
+    with EmbeddedKafka(tmp_path) as kafka:
+        assert (tmp_path / "data" / "meta.properties").read_text() == cluster
+        consumer = Consumer(
+            {**client(kafka), "group.id": "g", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+        )
+        consumer.subscribe(["kept"])
+        values = []
+        until(lambda: values.extend(m.value() for m in consumer.consume(10, 0.5)) or values)
+        consumer.close()
+        assert values == [b"yes"]
+
+
+def starter(folder):
+    """A process that starts a broker and waits, as `earshot up` does."""
+    code = (
+        "import sys, time; from pathlib import Path; from pipeline.broker.embedded import EmbeddedKafka\n"
+        "kafka = EmbeddedKafka(Path(sys.argv[1])); kafka.start(); print(kafka.bootstrap, flush=True); time.sleep(300)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    bootstrap = process.stdout.readline().strip()
+    assert bootstrap, "the starter's broker did not start"
+    return process, bootstrap
+
+
+def test_no_broker_stays_behind_when_its_starter_is_killed(tmp_path):
+    process, bootstrap = starter(tmp_path)
+    found = running(tmp_path)
+    assert found.bootstrap == bootstrap
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    process.stdout.close()
+    until(lambda: not is_alive(found.java))
+    until(lambda: running(tmp_path) is None)
+
+
+def test_a_folder_in_use_is_refused_with_the_way_to_use_its_broker(tmp_path):
+    process, bootstrap = starter(tmp_path)
+    try:
+        with pytest.raises(ConfigError, match=f"--broker {bootstrap}"):
+            EmbeddedKafka(tmp_path).start()
+        assert answers(bootstrap)
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_a_broker_that_was_left_behind_is_ended_and_its_data_taken_over(tmp_path):
+    process, _ = starter(tmp_path)
+    left = running(tmp_path)
+    # Freeze the watcher, so that nobody ends Java when the starter dies, as after a crash.
+    os.kill(left.watcher, signal.SIGSTOP)
+    try:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+        assert running(tmp_path).is_left_over
+        with EmbeddedKafka(tmp_path) as kafka:
+            assert answers(kafka.bootstrap)
+            assert kafka.pid != left.java
+        assert not is_alive(left.java)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(left.watcher, signal.SIGKILL)
+
+
+def test_a_stale_note_of_a_dead_broker_is_not_believed(tmp_path):
+    (tmp_path / "lock").touch()
+    (tmp_path / "kafka.json").write_text(
+        json.dumps({"bootstrap": "127.0.0.1:1", "java": os.getpid(), "owner": os.getpid(), "watcher": 1})
+    )
+    assert running(tmp_path) is None
+
+
+def test_a_port_in_use_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port} .* in use.*EARSHOT_KAFKA_PORT"):
+            EmbeddedKafka(tmp_path, port=port).start()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(BrokerUnavailableError, match="--data"):
+        EmbeddedKafka(blocked / "kafka").start()
+
+
+def test_kafka_that_ends_at_once_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("EARSHOT_KAFKA_HEAP", "1k")
+    with pytest.raises(BrokerUnavailableError, match=r"Kafka (ended while starting|could not prepare)"):
+        EmbeddedKafka(tmp_path).start()
+    assert running(tmp_path) is None
+
+
+def test_jars_that_are_not_what_is_pinned_are_not_used(tmp_path):
+    (tmp_path / "good.jar").write_bytes(b"good")
+    (tmp_path / "bad.jar").write_bytes(b"changed")
+    digest = jars.digest(tmp_path / "good.jar")
+    wanted = [jars.Jar(digest, 4, "good.jar"), jars.Jar(digest, 4, "bad.jar"), jars.Jar(digest, 4, "absent.jar")]
+    assert jars.wrong(tmp_path, wanted) == ["bad.jar", "absent.jar"]
+
+
+def test_a_fetch_that_fails_says_what_to_do_instead(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise RuntimeError("no route to host")
+
+    monkeypatch.setenv("EARSHOT_HOME", str(tmp_path))
+    monkeypatch.setattr("jgo.build", unreachable)
+    with pytest.raises(BrokerUnavailableError, match=r"no route to host.*--broker memory"):
+        jars.ensure()
+
+
+def test_the_lock_file_pins_kafka_itself():
+    names = {jar.name for jar in jars.pinned()}
+    assert f"kafka_2.13-{jars.VERSION}.jar" in names
+    assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars.pinned())
+
+
+def test_the_java_that_is_found_is_new_enough():
+    assert java.version(java.find()) >= java.OLDEST

@@ -1,0 +1,37 @@
+"""The in-memory broker: other processes of this machine can use it too."""
+
+import subprocess
+import sys
+
+from confluent_kafka import Consumer, Producer
+
+from pipeline.broker.memory import MemoryBroker
+
+WRITES = """
+import sys
+from confluent_kafka import Producer
+producer = Producer({"bootstrap.servers": sys.argv[1]})
+producer.produce("t", b"from another process")
+sys.exit(producer.flush(10))
+"""
+
+
+def test_another_process_can_write_and_this_one_reads():
+    with MemoryBroker() as broker:
+        broker.make(["t"])
+        subprocess.run([sys.executable, "-c", WRITES, broker.bootstrap], check=True, timeout=30)
+        consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "auto.offset.reset": "earliest"})
+        consumer.subscribe(["t"])
+        messages = consumer.consume(1, 20)
+        consumer.close()
+        assert [m.value() for m in messages] == [b"from another process"]
+
+
+def test_it_speaks_transactions():
+    with MemoryBroker() as broker:
+        broker.make(["t"])
+        producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": "x"})
+        producer.init_transactions(10)
+        producer.begin_transaction()
+        producer.produce("t", b"1")
+        producer.commit_transaction(10)
