@@ -76,9 +76,11 @@ OVERVIEW: Final = Board(
                 ),
                 Panel(
                     "Workers",
-                    "Running workers of each stage.",
+                    "Running workers of each stage, as `earshot up` counts them; in a cluster those that answer Prometheus.",
                     "short",
-                    {"{{stage}}": "sum by (stage) (earshot_workers)"},
+                    {
+                        "{{stage}}{{role}}": 'sum by (stage) (earshot_workers) or sum by (role) (up{job="earshot", role!=""})'
+                    },
                     "figure",
                     6,
                 ),
@@ -502,9 +504,12 @@ PIPELINE: Final = Board(
             (
                 Panel(
                     "Workers",
-                    "Running workers of each stage.",
+                    "Running workers of each stage, as `earshot up` counts them; in a cluster those that answer Prometheus.",
                     "short",
-                    {"{{stage}}": f"sum by (stage) (earshot_workers{_S})"},
+                    {
+                        "{{stage}}{{role}}": f"sum by (stage) (earshot_workers{_S})"
+                        ' or sum by (role) (up{job="earshot", role!="", role=~"$stage"})'
+                    },
                 ),
                 Panel(
                     "Restarts",

@@ -68,6 +68,28 @@ def _reasons(checks: Mapping[str, Check]) -> dict[str, str]:
     return found
 
 
+def end_when_dead(
+    health: Health, end: Callable[[Mapping[str, str]], None], *, patience: float = 30.0, every: float = 5.0
+) -> threading.Event:
+    """Call `end(reasons)` once when `health` has not been alive for `patience` seconds; return the event that stops it.
+
+    Nobody restarts a process that hangs: neither compose nor a supervisor looks at /healthz. So it must end itself.
+    """
+    stop = threading.Event()
+
+    def watch() -> None:
+        bad = 0.0
+        while not stop.wait(every):
+            reasons = health.why_not_alive()
+            bad = bad + every if reasons else 0.0
+            if bad >= patience:
+                end(reasons)
+                return
+
+    threading.Thread(target=watch, name="watchdog", daemon=True).start()
+    return stop
+
+
 class _WithoutCreated(Collector):
     """A registry without the `_created` series, which would double the number of counters for nobody."""
 

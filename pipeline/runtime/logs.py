@@ -16,7 +16,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import date, datetime, timedelta
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final, TextIO
 
 import structlog
@@ -40,6 +40,7 @@ _TALKATIVE: Final = ("aiokafka", "apprise", "asyncio", "faust", "librdkafka", "m
 # These log whole addresses, tokens in the query included, at `info`.
 _INDISCREET: Final = ("httpx", "httpcore", "urllib3", "websockets", "aiohttp")
 
+_KAFKA_PASSWORD: Final = "EARSHOT_KAFKA_SASL_PASSWORD"  # noqa: S105 - the variable's name
 _MIN_SECRET: Final = 4  # shorter values would censor every line and protect nothing
 _USERINFO: Final = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
@@ -76,6 +77,40 @@ class Secrets:
         if self._pattern is not None:
             text = self._pattern.sub(CENSORED, text)
         return _AUTHORIZATION.sub(rf"\1 {CENSORED}", _USERINFO.sub(CENSORED, text))
+
+
+def secrets_in(settings: object, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the secret values that settings name as `{env: NAME}` or `{file: PATH}`, and Kafka's own password.
+
+    `settings` is plain data or a pydantic model. What is not set or cannot be read is left out: whoever needs it says
+    so, with advice.
+    """
+    found: list[str] = []
+
+    def read(path: str) -> str:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            return ""
+
+    def walk(value: object) -> None:
+        dump = getattr(value, "model_dump", None)
+        value = dump() if callable(dump) else value
+        if isinstance(value, Mapping):
+            if isinstance(value.get("env"), str):
+                found.append(environment.get(value["env"], ""))
+            if isinstance(value.get("file"), str):
+                found.append(read(value["file"]))
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, (list, tuple)):
+            for inner in value:
+                walk(inner)
+
+    walk(settings)
+    found.append(environment.get(_KAFKA_PASSWORD, ""))
+    found.append(read(environment.get(f"{_KAFKA_PASSWORD}_FILE", "")))
+    return [value for value in found if value]
 
 
 def guard(secrets: Secrets) -> Callable[[Any, str, Event], Event]:

@@ -58,7 +58,7 @@ def run(
     say: Callable[[str], None],
 ) -> int:
     """Run one role until SIGTERM or SIGINT; return the exit code. `say` gets one line for a person when it fails."""
-    logs.configure()
+    logs.configure().add(*logs.secrets_in(config))
     role = Role(
         name=name,
         config=config,

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pipeline.contract.errors import ConfigError
 from pipeline.contract.metrics import Metrics
-from pipeline.runtime.health import Health, Server, endpoint, federate, merge, page, serve
+from pipeline.runtime.health import Health, Server, end_when_dead, endpoint, federate, merge, page, serve
 
 PROMETHEUS_ACCEPT = (
     "application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -213,6 +213,39 @@ def test_an_address_is_host_and_port(text: str, expected: tuple[str, int]) -> No
 def test_an_address_without_a_port_is_a_config_error_that_shows_one(text: str) -> None:
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:9477"):
         endpoint(text)
+
+
+def test_a_process_that_stays_dead_ends_itself_with_the_reasons(health: Health) -> None:
+    ended: list[Mapping[str, str]] = []
+    called = threading.Event()
+
+    def end(reasons: Mapping[str, str]) -> None:
+        ended.append(reasons)
+        called.set()
+
+    health.alive("loop", lambda: "stuck")
+    end_when_dead(health, end, patience=0.03, every=0.01)
+    assert called.wait(10)
+    assert ended == [{"loop": "stuck"}]
+
+
+def test_a_process_that_recovers_in_time_does_not_end(health: Health) -> None:
+    ended: list[Mapping[str, str]] = []
+    done = threading.Event()
+    answers = iter(["stuck", "stuck", None] * 5)
+
+    def check() -> str | None:
+        try:
+            return next(answers)
+        except StopIteration:
+            done.set()
+            return None
+
+    health.alive("loop", check)
+    stop = end_when_dead(health, ended.append, patience=0.03, every=0.01)
+    assert done.wait(10)
+    stop.set()
+    assert ended == []
 
 
 # many roles as one page

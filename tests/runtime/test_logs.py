@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from pipeline.config.model import Config
 from pipeline.contract.errors import ConfigError
 from pipeline.contract.events import Mention, Reason
 from pipeline.runtime import logs
@@ -217,6 +218,26 @@ def test_a_secret_that_contains_another_leaves_no_rest() -> None:
     secrets = logs.Secrets()
     secrets.add("abcd", "abcdefgh", None, "xy")
     assert secrets.censor("abcdefgh abcd xy") == f"{logs.CENSORED} {logs.CENSORED} xy"
+
+
+def test_secrets_that_the_settings_name_are_found_wherever_they_are(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from a file\n", "utf-8")
+    (tmp_path / "kafka").write_text("from kafka", "utf-8")
+    config = Config.model_validate(
+        {
+            "version": 1,
+            "sources": {"a": {"type": "mastodon", "token": {"env": "TOKEN"}, "more": [{"key": {"env": "ABSENT"}}]}},
+            "notifiers": {"b": {"type": "webhook", "secret": {"file": str(tmp_path / "token")}}},
+        }
+    )
+    environment = {"TOKEN": "from a variable", "EARSHOT_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "kafka")}
+    assert set(logs.secrets_in(config, environment)) == {"from a variable", "from a file", "from kafka"}
+
+
+def test_a_secret_file_that_cannot_be_read_is_left_to_who_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    settings = [{"file": str(tmp_path / "absent")}, {"file": str(tmp_path / "binary")}, {"file": "a\0b"}]
+    assert logs.secrets_in(settings, {}) == []
 
 
 @given(
