@@ -98,11 +98,9 @@ def test_a_misspelt_panel_would_be_found(prometheus_of_touched: Prometheus) -> N
 @pytest.mark.timeout(420)
 def test_every_panel_and_rule_has_data_on_the_running_system(prometheus_of_running: Prometheus) -> None:
     assert without_data(prometheus_of_running, expressions(), within=180) == {}
-
-
-@pytest.mark.kafka
-@pytest.mark.slow
-@pytest.mark.timeout(420)
-def test_the_running_system_raises_no_operational_alert(prometheus_of_running: Prometheus) -> None:
-    assert eventually(lambda: prometheus_of_running.values("sum(up)") or None, within=60) == [1.0]
-    assert prometheus_of_running.values("earshot:stage_messages_unaccounted:sum != 0") == []
+    assert prometheus_of_running.values("sum(up)") == [1.0]
+    # Between two counters a scrape may see a difference for a moment; it must be gone at one of the next.
+    assert eventually(
+        lambda: True if not prometheus_of_running.values("earshot:stage_messages_unaccounted:sum != 0") else None,
+        within=20,
+    )
