@@ -204,6 +204,8 @@ def _text(item: Any, field: fields.Field | None, sign: str = "") -> Node:
     slop: int | None = None
     if isinstance(item, luqum.Proximity):
         slop = int(item.degree)
+        if field is not None and field.name not in ("text", "title"):
+            raise QueryError(f"{field.name} takes no near words", item.pos, "leave ~ out; near words work in text and title")
         item = item.children[0]
     quoted = isinstance(item, luqum.Phrase)
     raw: str = item.value[1:-1] if quoted else item.value
