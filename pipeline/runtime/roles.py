@@ -26,7 +26,7 @@ from pipeline.config.model import Config
 from pipeline.contract.errors import ConfigError, DeadLetterLimitError, EarshotError, FencedError
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime import logs
-from pipeline.runtime.health import Health, serve
+from pipeline.runtime.health import Health, end_when_dead, serve
 from pipeline.runtime.status import LAST_METRICS, Status, follow_parent
 
 ROLES: Final = ("connectors", "triage", "reputation", "notify")
@@ -72,12 +72,13 @@ def run(
     role.metrics.build_info.labels(version("earshot"), platform.python_version()).set(1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: role.stop.set())
-    server = None
+    server = watchdog = None
     try:
         if http is not None:
             server = serve(*http, role.health, role.metrics.registry)
             role.status.tell(http=server.address)
         follow_parent()
+        watchdog = end_when_dead(role.health, _stuck)
         _BODIES[name](role)
         return 0
     except ConfigError as error:
@@ -93,9 +94,17 @@ def run(
         say(str(error))
         return 1
     finally:
+        if watchdog:
+            watchdog.set()
         _leave_metrics(role.metrics)
         if server:
             server.close()
+
+
+def _stuck(reasons: Mapping[str, str]) -> None:
+    """End at once: a loop that stands still cannot be asked to stop, and what it had not committed is done again."""
+    log.error("stuck, ending so that it is started again", reasons=dict(reasons))
+    os._exit(1)
 
 
 def _leave_metrics(metrics: Metrics) -> None:

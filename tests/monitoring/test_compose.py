@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import click
 import pytest
 import yaml
 
-from pipeline.cli.main import main
+from pipeline.cli.main import COMMANDS, main
 from pipeline.topology import STAGES
 from tests.monitoring.promql import DEPLOY
 
@@ -261,3 +262,19 @@ def test_a_configuration_that_is_started_from_here_is_valid(file: Path) -> None:
 
     done = CliRunner().invoke(main, ["config", "check", "--config", str(file)])
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("page", ["README.md", "runbook.md"])
+def test_commands_that_the_pages_name_are_commands_of_earshot(page: str) -> None:
+    named = set(re.findall(r"`earshot ([a-z]+)", (DEPLOY / page).read_text("utf-8")))
+    assert named
+    assert named <= set(COMMANDS)
+
+
+def test_ci_is_a_valid_script_that_ends_with_the_whole_suite() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    lines = script.read_text("utf-8").splitlines()
+    assert "set -euo pipefail" in lines
+    assert lines[-1] == "make test"
