@@ -1,0 +1,1 @@
+"""The feeling of a text: VADER exactly, and a score that stands on it."""

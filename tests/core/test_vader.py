@@ -1,0 +1,177 @@
+"""FastVader against the original, on everything we could think of."""
+
+import csv
+import random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from vaderSentiment import vaderSentiment as original  # noqa: N813
+
+from pipeline.core.sentiment.vader import CACHE, FastVader
+
+THEIRS = original.SentimentIntensityAnalyzer()
+OURS = FastVader()
+
+# Words that meet every rule: boosters, negations, idioms and their parts, "no", "least", "kind of", "but".
+RULES = [
+    *original.BOOSTER_DICT,
+    *original.NEGATE,
+    *original.SPECIAL_CASES,
+    *[
+        "no",
+        "or",
+        "nor",
+        "least",
+        "at",
+        "very",
+        "kind",
+        "of",
+        "sort",
+        "so",
+        "this",
+        "without",
+        "doubt",
+        "never",
+        "but",
+        "BUT",
+        "but,",
+        "the",
+        "shit",
+        "bomb",
+        "bad",
+        "ass",
+    ],
+    *[
+        "good",
+        "bad",
+        "great",
+        "love",
+        "hate",
+        "GOOD",
+        "BAD",
+        "Great",
+        "terrible,",
+        "awful!",
+        "nice?",
+        "happy",
+        ":)",
+        ":(",
+        ":D",
+        "<3",
+        ";-)",
+        "lol",
+        "LOL",
+        ":-/",
+        "x3",
+    ],
+    *[
+        "a",
+        "I",
+        "it",
+        "phone",
+        "12",
+        "…",
+        "-",
+        "--",
+        "!!!",
+        "???",
+        "?!",
+        "n't",
+        "isn'tx",
+        "ain’t",
+        "café",
+        "ÜBER",
+        "ﬁne",
+        "İ",
+        "K",
+    ],
+]
+EMOJI = [key for key in THEIRS.emojis if len(key) == 1] + ["👍🏽", "❤️", "👨‍👩‍👧"]
+
+
+def same(text):
+    assert OURS.compound(text) == THEIRS.polarity_scores(text)["compound"], text
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(st.sampled_from(RULES) | st.sampled_from(EMOJI), max_size=14).map(" ".join))
+@example("no or good")
+@example("never so this good")
+@example("good but good but bad bad good GOOD but but")
+@example("at least good")
+@example("very least good")
+@example("least good")
+@example("kind of kind")
+@example("it is not the bus stop")
+def test_every_rule_is_the_same(text):
+    same(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(RULES), max_size=10), st.lists(st.sampled_from("!?.,* \t\n\u00a0"), max_size=10))
+def test_punctuation_and_odd_white_space_are_the_same(words, marks):
+    same("".join(word + mark for word, mark in zip(words, [*marks, *" " * len(words)], strict=False)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_the_same(text):
+    same(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([*EMOJI, "good", " ", "bad", "x", "  ", "!", "\n"]), max_size=12).map("".join))
+def test_emoji_next_to_anything_are_the_same(text):
+    same(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["good", "bad", "good", "but", "great", "meh", "awful", "bad"]), max_size=30).map(" ".join)
+)
+def test_equal_values_around_but_are_the_same(text):
+    same(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\x00",
+        "!" * 200,
+        "good" * 3000,
+        "GOOD " * 500,
+        "😀" * 500,
+        "not " * 400 + "good",
+        "good but bad " * 200,
+        "a" * 20_000,
+    ],
+)
+def test_extreme_texts_are_the_same(text):
+    same(text)
+
+
+def test_the_cache_is_bounded():
+    vader = FastVader()
+    for number in range(CACHE + 100):
+        vader.compound(f"word{number}")
+    assert len(vader._tokens) <= CACHE
+    vader.compound("x" * 100)
+    assert "x" * 100 not in vader._tokens
+
+
+@pytest.mark.shared
+def test_labelled_texts_are_the_same(shared):
+    rng = random.Random(5)
+    for file in (
+        "airline_sentiment/tweets.csv",
+        "tweeteval_sentiment/tweets.csv",
+        "brand_sentiment_sanders/tweets.csv",
+    ):
+        with (shared / "data" / file).open(encoding="utf-8", newline="") as handle:
+            texts = [row["text"] for row in csv.DictReader(handle)]
+        for text in rng.sample(texts, min(700, len(texts))):
+            same(text)
+            same(text.upper())
