@@ -15,7 +15,6 @@ from pipeline.core.intents import Intent
 from pipeline.core.routing.learned import Learner, features
 from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, Term, evidence, shares
 from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
-from pipeline.core.routing.wordings import words
 
 _NOTHING: Final = Shipped([], "")
 _VERSION_DIGITS: Final = 12
@@ -37,11 +36,11 @@ class Reading:
 class Router:
     """Shares for the four departments. `model` may be any RoutingModel; `use_shipped` turns the shipped rules off."""
 
-    def __init__(self, *, use_shipped: bool = True, model: RoutingModel | None = None, extra: str = "") -> None:
+    def __init__(self, *, use_shipped: bool = True, model: RoutingModel | None = None) -> None:
         self._rules = shipped() if use_shipped else _NOTHING
         self._model: RoutingModel = model or HandSet()
         self._learner = Learner(CANONICAL)
-        self._fixed = f"{self._rules.version} {self._model.version} {extra}"
+        self._fixed = f"{self._rules.version} {self._model.version}"
         self._intents: dict[tuple[int, ...], tuple[tuple[Intent, ...], Priority | None]] = {}
         self._constant: dict[Term, Fired] = {}
         self.version = self._digest()
@@ -51,9 +50,20 @@ class Router:
         """How many labels were learned."""
         return self._learner.count
 
-    def read(self, text: str, *, language: str | None, sentiment: float, rating: float | None, kind: Kind) -> Reading:
-        """Return what a text says about where it belongs. `sentiment` is -1 to 1, `rating` 0 to 1."""
-        found_words = words(text)
+    def read(
+        self,
+        text: str,
+        found_words: Sequence[str],
+        *,
+        language: str | None,
+        sentiment: float,
+        rating: float | None,
+        kind: Kind,
+    ) -> Reading:
+        """Return what a text says about where it belongs.
+
+        `found_words` are its `words`, `sentiment` is -1 to 1, `rating` 0 to 1.
+        """
         found = self._rules.find(found_words, language)
         intents, urgency = self._named(tuple(found))
         sums, terms = self._sums(found_words, text, found, intents, sentiment, rating, kind)
@@ -71,10 +81,17 @@ class Router:
         )
 
     def learn(
-        self, text: str, department: str, *, language: str | None, sentiment: float, rating: float | None, kind: Kind
+        self,
+        text: str,
+        found_words: Sequence[str],
+        department: str,
+        *,
+        language: str | None,
+        sentiment: float,
+        rating: float | None,
+        kind: Kind,
     ) -> None:
         """Learn that a text belongs to a department. Raises ValueError where it is none of the shipped four."""
-        found_words = words(text)
         found = self._rules.find(found_words, language)
         intents, _ = self._named(tuple(found))
         sums, _terms = self._sums(found_words, text, found, intents, sentiment, rating, kind)

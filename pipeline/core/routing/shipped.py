@@ -29,6 +29,7 @@ _NEGATORS: Final = """
     barely nothing stop nicht kein keine keinen nie no nunca ni jamais pas aucun aucune non mai nessun nessuna não nem
     nenhum nenhuma"""
 NEGATORS: Final = frozenset(_NEGATORS.split())
+_MORE_WORDINGS: Final = 0.25  # each further wording of a rule adds this share of its weight, three times at most
 _NEGATION_REACH: Final = 3  # words before a wording in which a negator turns it off
 
 
@@ -147,11 +148,16 @@ class Shipped:
             Fired(
                 name=self.rules[index].name,
                 department=self.rules[index].department,
-                weight=max(self.rules[index].weights),
+                weight=round(max(self.rules[index].weights) * repeated(terms), 3),
                 terms=tuple(dict.fromkeys(terms))[:5],
             )
             for index, terms in found.items()
         )
+
+
+def repeated(terms: Sequence[str]) -> float:
+    """Return how many times its weight a rule adds that was fired by these wordings: further ones add a little."""
+    return 1.0 + _MORE_WORDINGS * min(3, len(set(terms)) - 1) if len(terms) > 1 else 1.0
 
 
 def _is_negated(found: Sequence[str], start: int) -> bool:

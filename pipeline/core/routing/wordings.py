@@ -62,6 +62,8 @@ class Wordings:
         parts = [part.replace("'", "").replace("’", "") for part in _SPLIT.findall(text.lower())]
         if not parts:
             raise ValueError(f"the wording {text!r} has no word in it")
+        if len(parts) == 1 and len(parts[0]) == 1 and parts[0].isalnum():
+            raise ValueError(f"the wording {text!r} is a single letter")
         if text.startswith(BEGINNING):
             parts.insert(0, BEGINNING)
         node = self._root

@@ -1,0 +1,368 @@
+"""`earshot triage`, `explain`, `evaluate`: judging on files and single texts, without a broker where none is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from pipeline.cli.options import broker_option, config_option, fail, load
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pipeline.contract.events import JudgedMention, Mention
+    from pipeline.core.triage import Triage
+
+WINDOWS = (2_000, 20_000)  # last records of each partition that `explain` looks through before it reads everything
+
+
+@click.command()
+@config_option
+@click.option(
+    "--feedback",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='JSON Lines {"mention": {…}, "department": "support"} (or "sentiment", "spam"), learned first.',
+)
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+def triage(config_path: Path | None, feedback: Path | None, files: tuple[Path, ...]) -> None:
+    """Mentions as JSON Lines to decisions as JSON Lines: same order, one line each, no broker.
+
+    Reads standard input where no FILE is given. A line that is no mention is reported on standard error with its
+    number; the others go on, and the exit code is 1.
+    """
+    from datetime import UTC, datetime
+
+    from pipeline.core.dedup import Memory
+    from pipeline.core.triage import Triage
+
+    judge = Triage(load(config_path))
+    now = datetime.now(UTC)
+    lines = Lines()
+    if feedback is not None:
+        for number, row in lines.of([feedback]):
+            lines.attempt(str(feedback), number, lambda row=row: _learn(judge, row, now))  # type: ignore[misc]
+    memory = Memory(limit=_NO_LIMIT)
+    with Output() as output:
+        for number, row in lines.of(files or (Path("-"),)):
+            written = lines.attempt(lines.name, number, lambda row=row: _judged_line(judge, memory, row, now))  # type: ignore[misc]
+            if written is not None:
+                output.write(written)
+    if lines.bad:
+        sys.exit(1)
+
+
+_NO_LIMIT = 1 << 60  # a repeated id is a repeat however far apart: the whole input is remembered
+
+
+class Lines:
+    """JSON Lines from files; counts and reports those that are wrong."""
+
+    def __init__(self) -> None:
+        self.bad = 0
+        self.name = ""
+
+    def of(self, files: Iterable[Path]) -> Iterator[tuple[int, Any]]:
+        """Yield line number and value of every line with JSON in it; empty lines are passed over."""
+        import msgspec
+
+        decode = msgspec.json.Decoder().decode
+        for file in files:
+            self.name = "standard input" if str(file) == "-" else str(file)
+            with click.open_file(str(file), "rb") as stream:
+                for number, line in enumerate(stream, 1):
+                    if not line.strip():
+                        continue
+                    try:
+                        row = decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                        self._report(self.name, number, f"no JSON: {error}")
+                        continue
+                    yield number, row
+
+    def attempt(self, name: str, number: int, act: Callable[[], bytes | None]) -> bytes | None:
+        """Return what `act` returns; report the line when it is wrong, and None."""
+        from pipeline.contract.errors import InvalidMessageError
+
+        try:
+            return act()
+        except (InvalidMessageError, ValueError) as error:
+            self._report(name, number, str(error))
+            return None
+
+    def _report(self, name: str, number: int, reason: str) -> None:
+        from pipeline.runtime.lines import safe
+
+        self.bad += 1
+        click.echo(f"earshot: {name}, line {number}: {safe(reason, 300)}", err=True)
+
+
+class Output:
+    """Lines to standard output, quickly; a reader that goes away (`| head`) ends the program quietly."""
+
+    def __init__(self) -> None:
+        self._to = sys.stdout.buffer
+        self._is_watched = sys.stdout.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, line: bytes) -> None:
+        """Write one line."""
+        try:
+            self._to.write(line)
+            if self._is_watched:
+                self._to.flush()
+        except BrokenPipeError:
+            self._leave()
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._to.flush()
+        except BrokenPipeError:
+            self._leave()
+
+    @staticmethod
+    def _leave() -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        sys.exit(141)  # as a program ended by SIGPIPE
+
+
+def _learn(judge: Triage, row: Any, now: datetime) -> None:
+    from pipeline.contract.codec import mention_from_json
+    from pipeline.contract.errors import InvalidMessageError
+
+    if not isinstance(row, dict) or not isinstance(row.get("mention"), dict):
+        raise InvalidMessageError('write {"mention": {"id": "1", "text": "…"}, "department": "support"}')
+    said = {name: row[name] for name in ("department", "sentiment", "spam") if row.get(name) is not None}
+    if not said:
+        raise InvalidMessageError("nothing to learn: name a department, a sentiment, or whether it is spam")
+    for name in ("department", "sentiment"):
+        if not isinstance(said.get(name, ""), str):
+            raise InvalidMessageError(f"`{name}` must be a string")
+    if not isinstance(said.get("spam", False), bool):
+        raise InvalidMessageError("`spam` must be true or false")
+    judge.learn(mention_from_json({"id": "feedback", **row["mention"]}, now=now), **said)
+
+
+def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime) -> bytes:
+    import msgspec
+
+    from pipeline.contract.codec import mention_from_json
+    from pipeline.contract.errors import InvalidMessageError
+    from pipeline.contract.events import Reason
+    from pipeline.core.triage import Discard
+
+    given = row.get("id", row.get("native_id")) if isinstance(row, dict) else None
+    try:
+        mention = mention_from_json(row, now=now)
+    except InvalidMessageError as error:
+        if error.reason is not Reason.EMPTY:
+            raise
+        return msgspec.json.encode(_discarded(given, None, Reason.EMPTY.value)) + b"\n"
+    verdict = judge.judge(mention, memory, now)
+    if isinstance(verdict, Discard):
+        return msgspec.json.encode(_discarded(given, mention, verdict.reason.value)) + b"\n"
+    return msgspec.json.encode(decision(verdict, given)) + b"\n"
+
+
+def decision(judged: JudgedMention, given: object) -> dict[str, Any]:
+    """Return the line of design section 13 for a judged mention; `given` is its id as the input had it."""
+    feeling = judged.sentiment
+    return {
+        "id": given,
+        "outcome": judged.outcome.value,
+        "reason": judged.reason.value if judged.reason else None,
+        "brands": judged.brands,
+        "language": judged.language,
+        "sentiment": {
+            "label": feeling.label.value,
+            "score": feeling.score,
+            "vader": feeling.vader,
+            "confidence": feeling.confidence,
+        },
+        "spam": judged.spam,
+        "intents": judged.intents,
+        "departments": judged.departments,
+        "department_scores": judged.department_scores,
+        "priority": judged.priority.value,
+        "story": judged.story,
+        "campaigns": judged.campaigns,
+        "decision": judged.decision,
+    }
+
+
+def _discarded(given: object, mention: Mention | None, reason: str) -> dict[str, Any]:
+    return {
+        "id": given,
+        "outcome": "discarded",
+        "reason": reason,
+        "brands": [],
+        "language": mention.language if mention else None,
+        "sentiment": {"label": "neutral", "score": 0.0, "vader": None, "confidence": 0.0},
+        "spam": 0.0,
+        "intents": [],
+        "departments": [],
+        "department_scores": dict.fromkeys(("service", "support", "design", "marketing"), 0.0),
+        "priority": "low",
+        "story": None,
+        "campaigns": [],
+        "decision": {"by": "discard"},
+    }
+
+
+@click.command()
+@click.argument("mention_id", metavar="[ID]", required=False)
+@click.option("--text", help="A text to judge now, with today's rules; no broker is needed.")
+@config_option
+@broker_option
+@click.option("--json", "as_json", is_flag=True, help="The decision as JSON.")
+def explain(
+    mention_id: str | None, text: str | None, config_path: Path | None, broker: str | None, as_json: bool
+) -> None:
+    """Why a mention went where it went: a TEXT now, or the mention with this ID as it was decided then.
+
+    ID is `source:native_id`, as on the topics; the newest decision is shown.
+    """
+    if (mention_id is None) == (text is None):
+        fail(
+            "give either --text T or the ID of a mention, for example: earshot explain --text 'It keeps crashing'",
+            code=2,
+        )
+    judged = _now(text, config_path) if text is not None else _then(str(mention_id), config_path, broker)
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(decision(judged, judged.native_id)), indent=2).decode())
+        return
+    from rich.console import Console
+
+    from pipeline.cli.explaining import explanation
+
+    Console(highlight=False).print(explanation(judged))
+
+
+def _now(text: str, config_path: Path | None) -> JudgedMention:
+    from datetime import UTC, datetime
+
+    from pipeline.contract.codec import mention_from_json
+    from pipeline.contract.errors import InvalidMessageError
+    from pipeline.core.dedup import Memory
+    from pipeline.core.triage import Discard, Triage
+
+    now = datetime.now(UTC)
+    try:
+        mention = mention_from_json({"id": "1", "text": text}, now=now)
+    except InvalidMessageError as error:
+        fail(str(error), code=2)
+    verdict = Triage(load(config_path)).judge(mention, Memory(limit=1), now)
+    if isinstance(verdict, Discard):
+        fail(f"discarded as {verdict.reason.value}: none of the brands' queries in the configuration matches it")
+    return verdict
+
+
+def _then(mention_id: str, config_path: Path | None, broker: str | None) -> JudgedMention:
+    from pipeline.cli.broker import attach
+    from pipeline.contract.errors import BrokerUnavailableError
+
+    config = load(config_path)
+    try:
+        with attach(broker, config) as client:
+            found = _newest(client, mention_id)
+    except BrokerUnavailableError as error:
+        fail(str(error))
+    if found is None:
+        fail(
+            f"no decision about {mention_id} is kept: it was about no brand, is older than the retention, or the id is wrong"
+        )
+    return found
+
+
+def _newest(client: Any, mention_id: str) -> JudgedMention | None:
+    """Return the newest decision about a mention: the last records of each partition first, then all."""
+    from pipeline.contract import codec
+    from pipeline.contract.errors import InvalidMessageError
+    from pipeline.contract.events import JudgedMention
+    from pipeline.runtime.reading import Reader, Start
+    from pipeline.topology import ENRICHED
+
+    starts: tuple[Start, ...] = (*WINDOWS, "beginning")
+    for start in starts:
+        newest: tuple[int, bytes] | None = None
+        with Reader(client, [ENRICHED], start) as reader:
+            for message in reader.until_end():
+                event, _, _revision = (codec.header(message.headers(), "ce_id") or "").rpartition("@")
+                value = message.value()
+                if event == mention_id and value is not None:
+                    newest = (message.offset(), value)  # one conversation is in one partition, in order
+        if newest is not None:
+            try:
+                return codec.decode(JudgedMention, newest[1])
+            except InvalidMessageError as error:
+                fail(f"the record of {mention_id} at offset {newest[0]} is unreadable: {error}")
+    return None
+
+
+@click.group()
+def evaluate() -> None:
+    """Scores against labels: macro-F1, per class, confusion, calibration."""
+
+
+def _labels_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="All figures as JSON."),
+        click.option("--text-column", default="text", show_default=True, help="Column with the texts."),
+        click.option("--label-column", default="label", show_default=True, help="Column with the labels."),
+        click.option(
+            "--labels",
+            "files",
+            multiple=True,
+            required=True,
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="CSV with a header; may be given several times.",
+        ),
+        config_option,
+    ):
+        command = option(command)
+    return command
+
+
+def _evaluation(name: str, summary: str) -> None:
+    def run(
+        config_path: Path | None, files: tuple[Path, ...], label_column: str, text_column: str, as_json: bool
+    ) -> None:
+        from pipeline.cli import evaluating
+
+        rows = [row for file in files for row in evaluating.rows(file, text_column, label_column)]
+        evaluating.report(evaluating.judge(name, rows, load(config_path)), name, as_json=as_json)
+
+    run.__doc__ = summary
+    evaluate.command(name)(_labels_options(run))
+
+
+_evaluation("sentiment", "Labels negative, neutral, positive against the label triage gives.")
+_evaluation("routing", "Labels are departments; the one with the largest share is the guess.")
+_evaluation("spam", "Labels spam (1, true, yes) and anything else against quarantine.")
+
+
+@evaluate.command("detect")
+@config_option
+@click.option(
+    "--labels",
+    "files",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV timestamp,value,label; label is 1 (true, yes) in a row that should alert.",
+)
+@click.option("--json", "as_json", is_flag=True, help="All figures as JSON.")
+def evaluate_detect(config_path: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """Rows that should alert against those where `earshot detect` does."""
+    from pipeline.cli import evaluating
+
+    load(config_path)
+    evaluating.report(evaluating.judge_detection(files), "detect", as_json=as_json)

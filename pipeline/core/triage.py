@@ -1,0 +1,365 @@
+"""A mention in, a decision out: everything triage decides, in one place and without a broker.
+
+Order, cheapest first, since most of a firehose is about nobody: heartbeat, withdrawn, duplicate, empty; is it about a
+brand; then own account, too old, language, spam, sentiment, rules and model, the company's routes, departments,
+priority, story. What is about no brand leaves after the query and costs a few microseconds.
+
+`created_at` may be anything: a mention from next year is not too old, one from the year 1 is too old where `max_age`
+is set; `pipeline.core.pulse` says in which minute they count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pipeline.config.model import Config, Route
+from pipeline.contract.events import (
+    Decision,
+    Fired,
+    JudgedMention,
+    Label,
+    Mention,
+    Outcome,
+    Priority,
+    Reason,
+    Sentiment,
+)
+from pipeline.core.dedup import Memory, Remembered
+from pipeline.core.departments import REVIEW, Departments, Orders, Placing, orders
+from pipeline.core.intents import Intent
+from pipeline.core.judged import bare, judged_from
+from pipeline.core.language import UNKNOWN, Identifier, primary
+from pipeline.core.query.matcher import Matcher
+from pipeline.core.relevance import Running, own_accounts, whole_text, without_own
+from pipeline.core.routing.model import RoutingModel, stars
+from pipeline.core.routing.router import Reading, Router
+from pipeline.core.routing.wordings import words
+from pipeline.core.sentiment.score import score as score_sentiment
+from pipeline.core.spam import score as score_spam
+from pipeline.core.taught import Taught
+
+HEARTBEAT: Final = "heartbeat"  # the source name of the connectors role's own mentions
+QUARANTINE: Final = 0.5  # spam score from which a person looks first
+LARGE_REACH: Final = 10_000  # followers from which a negative mention is urgent
+PROMISED_SOON: Final = 3600.0  # a department that answers within this many seconds gets its problems as urgent
+PRESSING: Final = frozenset({Intent.PROBLEM, Intent.COMPLAINT, Intent.REFUND_REQUEST})
+GONE: Final = "withdrawn"  # the story of what was taken back; marks it in the memory, which is rebuilt from headers
+_CAMPAIGN: Final = "campaign:"
+_NO_FEELING: Final = Sentiment(label=Label.NEUTRAL, score=0.0, vader=None, confidence=0.0)
+_NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing": 0.0}
+
+Matched = Mapping[str, tuple[str, ...]]
+_NONE: Final[Matched] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A mention that is only counted."""
+
+    reason: Reason
+
+
+Verdict = JudgedMention | Discard
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the steps before the decision found in a mention."""
+
+    mention: Mention
+    brands: Matched
+    campaigns: tuple[str, ...]
+    words: list[str]
+    language: str
+    language_by: str
+    spam: float
+    spam_reasons: tuple[str, ...]
+    sentiment: Sentiment
+    reading: Reading
+
+
+class Triage:
+    """Judges mentions by one configuration. Holds no mention: what was seen is in the `Memory` it is given.
+
+    Not for several threads at once. `model` replaces the hand-set routing model.
+    """
+
+    def __init__(self, config: Config, *, model: RoutingModel | None = None) -> None:
+        self._routes = config.routes
+        self._has_brands = bool(config.brands)
+        early = {name: brand.query for name, brand in config.brands.items()}
+        early |= {_CAMPAIGN + name: campaign.query for name, campaign in config.campaigns.items()}
+        self._early = Matcher(early) if early else None
+        self._late = Matcher({route.name: route.when for route in config.routes}) if config.routes else None
+        self._campaigns = [Running(name, campaign) for name, campaign in config.campaigns.items()]
+        self._own = own_accounts(config)
+        self._languages = {
+            name: frozenset(filter(None, map(primary, brand.languages)))
+            for name, brand in config.brands.items()
+            if brand.languages
+        }
+        self._router = Router(use_shipped=config.routing.shipped_rules, model=model)
+        self._departments = Departments(config.departments, config.routing)
+        self._soon = frozenset(
+            name
+            for name, department in config.departments.items()
+            if department.answer_within is not None and department.answer_within <= PROMISED_SOON
+        )
+        self._max_age = config.triage.max_age
+        self._identifier = Identifier()
+        self._taught = Taught()
+        self._fixed = repr((config.routing, config.routes, config.departments))
+        self.version = self._digest()
+
+    def judge(self, mention: Mention, memory: Memory, now: datetime) -> Verdict:
+        """Return what becomes of a mention, and remember it when it is about a brand.
+
+        `Discard` for what is only counted: heartbeat, duplicate, empty, not_relevant, and withdrawn where it was never
+        seen. Everything else is a JudgedMention, also what is discarded for another reason or quarantined.
+        """
+        if mention.source == HEARTBEAT:
+            return Discard(Reason.HEARTBEAT)
+        known = memory.latest(mention.id)
+        if mention.is_withdrawn:
+            return self._withdraw(mention, known, memory, now)
+        if known is not None and mention.revision <= known.revision:
+            return Discard(Reason.DUPLICATE)
+        text = whole_text(mention)
+        if not text and mention.rating is None:
+            return Discard(Reason.EMPTY)
+        matched = self._early.match(mention) if self._early is not None else _NONE
+        brands = matched
+        if self._campaigns and matched:
+            brands = {name: terms for name, terms in matched.items() if not name.startswith(_CAMPAIGN)}
+        if self._has_brands and not brands:
+            if known is None:
+                return Discard(Reason.NOT_RELEVANT)
+            brands = dict.fromkeys(known.brands, ())  # an edit does not take a mention from those who had it
+        verdict = self._judge_relevant(mention, text, brands, matched, memory, now)
+        if isinstance(verdict, JudgedMention):
+            _remember(memory, verdict)
+        return verdict
+
+    def learn(
+        self, mention: Mention, *, department: str | None = None, sentiment: str | None = None, spam: bool | None = None
+    ) -> None:
+        """Learn what a person says about a mention; `version` changes with it.
+
+        Raises ValueError with advice where the department stands for none of the four shipped ones, or the sentiment
+        is none of negative, neutral and positive.
+        """
+        seen = self._sense(mention, whole_text(mention), _NONE, ())
+        if department is not None:
+            canonical = self._departments.canonical.get(department)
+            if canonical is None:
+                known = ", ".join(sorted(self._departments.canonical))
+                raise ValueError(f"nothing is learned for department {department!r}; write one of {known}")
+            self._router.learn(
+                whole_text(mention),
+                seen.words,
+                canonical,
+                language=None if seen.language == UNKNOWN else seen.language,
+                sentiment=seen.sentiment.score,
+                rating=stars(mention.rating),
+                kind=mention.kind,
+            )
+        if sentiment is not None:
+            self._taught.learn_sentiment(seen.words, seen.sentiment, sentiment)
+        if spam is not None:
+            self._taught.learn_spam(seen.words, seen.spam, is_spam=spam)
+        self.version = self._digest()
+
+    # ------------------------------------------------------------------------------------------- about a brand
+
+    def _judge_relevant(
+        self, mention: Mention, text: str, matched: Matched, early: Matched, memory: Memory, now: datetime
+    ) -> Verdict:
+        brands = without_own(matched, mention.author, self._own)
+        if matched and not brands:
+            return self._set_aside(mention, matched, Reason.OWN_ACCOUNT, now)
+        if self._max_age is not None and not mention.backfill and _age(mention, now) > self._max_age:
+            return self._set_aside(mention, brands, Reason.TOO_OLD, now)
+        campaigns = tuple(
+            one.name
+            for one in self._campaigns
+            if _CAMPAIGN + one.name in early and one.takes(brands, mention.created_at)
+        )
+        seen = self._sense(mention, text, brands, campaigns)
+        if self._languages and brands:
+            seen.brands = {name: terms for name, terms in brands.items() if self._listens(name, seen.language)}
+            if not seen.brands:
+                return Discard(Reason.NOT_RELEVANT)
+        said = orders(self._routes, self._match_routes(seen)) if self._late is not None else _NO_ORDERS
+        return self._decide(seen, said, memory, now)
+
+    def _listens(self, brand: str, spoken: str) -> bool:
+        wanted = self._languages.get(brand)
+        return wanted is None or spoken in wanted
+
+    def _sense(self, mention: Mention, text: str, brands: Matched, campaigns: tuple[str, ...]) -> Seen:
+        """Read out of a text what is in it: language, spam, sentiment, rules and model."""
+        found_words = words(text)
+        spoken = self._identifier.identify(text, mention.language, found_words)
+        spam, spam_reasons = score_spam(mention)
+        sentiment = score_sentiment(text, spoken.code, mention.rating)
+        if self._taught.version:
+            spam, sentiment = self._taught.spam(found_words, spam), self._taught.sentiment(found_words, sentiment)
+        reading = self._router.read(
+            text,
+            found_words,
+            language=None if spoken.code == UNKNOWN else spoken.code,
+            sentiment=sentiment.score,
+            rating=stars(mention.rating),
+            kind=mention.kind,
+        )
+        return Seen(
+            mention, brands, campaigns, found_words, spoken.code, spoken.by, spam, spam_reasons, sentiment, reading
+        )
+
+    def _match_routes(self, seen: Seen) -> Matched:
+        """Return the company's routes that match; they may ask for what was judged."""
+        assert self._late is not None
+        feeling, shares = seen.sentiment, seen.reading.shares
+        facts: dict[str, Any] = {
+            "brand": tuple(seen.brands),
+            "campaign": seen.campaigns,
+            "language": seen.language,
+            "sentiment": feeling.label.value,
+            "sentiment.score": feeling.score,
+            "sentiment.vader": feeling.vader,
+            "sentiment.confidence": feeling.confidence,
+            "spam": seen.spam,
+            "intent": seen.reading.intents,
+            "department": max(shares, key=shares.__getitem__),
+            "priority": self._priority(seen, _NO_ORDERS, ()).value,
+        }
+        return self._late.match(seen.mention, facts=facts)
+
+    def _decide(self, seen: Seen, said: Orders, memory: Memory, now: datetime) -> JudgedMention:
+        """Put together what was found: outcome, departments, priority, story, and the reasons."""
+        mention, reading = seen.mention, seen.reading
+        outcome, reason = Outcome.ROUTED, None
+        if said.muted_by is not None:
+            placing = Placing((), f"rule:{said.muted_by}", None, 1.0)
+            outcome, reason = Outcome.DISCARDED, Reason.MUTED
+        elif seen.spam >= QUARANTINE:
+            placing = Placing((REVIEW,), "quarantine", None, seen.spam)
+            reason = Reason.score_spam(mention)
+        else:
+            placing = self._departments.place(reading.shares, said)
+        rules = reading.rules
+        if said.matched:
+            rules = (*(_fired(route, terms) for route, terms in said.matched), *rules)
+        return judged_from(
+            mention,
+            now,
+            outcome=outcome,
+            reason=reason,
+            language=seen.language,
+            brands=tuple(seen.brands),
+            sentiment=seen.sentiment,
+            spam=seen.spam,
+            intents=reading.intents,
+            departments=placing.departments,
+            department_scores=reading.shares,
+            priority=self._priority(seen, said, placing.departments),
+            story=memory.story(seen.words, mention.id),
+            campaigns=seen.campaigns,
+            decision=Decision(
+                by=placing.by,
+                version=self.version,
+                rules=rules,
+                model=reading.model,
+                matched=dict(seen.brands),
+                language_by=seen.language_by,
+                spam_reasons=seen.spam_reasons,
+                nearly=placing.nearly,
+                confidence=round(placing.confidence, 4),
+            ),
+        )
+
+    def _priority(self, seen: Seen, said: Orders, departments: tuple[str, ...]) -> Priority:
+        """Return how soon to look: danger, law, leaving and press first, then routes, reach and what was promised."""
+        reading, mention = seen.reading, seen.mention
+        if reading.urgency is Priority.HIGH and seen.spam < QUARANTINE:
+            return Priority.HIGH
+        if said.priority is not None:
+            return said.priority
+        if reading.urgency is Priority.LOW:
+            return Priority.LOW
+        is_negative = seen.sentiment.label is Label.NEGATIVE
+        reach = (mention.author.followers or 0) if mention.author else 0
+        if is_negative and reach >= LARGE_REACH:
+            return Priority.HIGH
+        presses = not PRESSING.isdisjoint(reading.intents)
+        if presses and not self._soon.isdisjoint(departments):
+            return Priority.HIGH
+        asks_nothing = not reading.intents or reading.intents == (Intent.PRAISE,)
+        return Priority.LOW if asks_nothing and not is_negative and reach < LARGE_REACH else Priority.NORMAL
+
+    # ------------------------------------------------------------------------------------------- set aside
+
+    def _set_aside(self, mention: Mention, brands: Matched, reason: Reason, now: datetime) -> JudgedMention:
+        """Return a mention that is about a brand and goes to nobody; its text was not read."""
+        return judged_from(
+            mention,
+            now,
+            outcome=Outcome.DISCARDED,
+            reason=reason,
+            language=mention.language,
+            brands=tuple(brands),
+            sentiment=_NO_FEELING,
+            department_scores=_NO_SHARES,
+            priority=Priority.LOW,
+            decision=Decision(by="discard", version=self.version, matched=dict(brands)),
+        )
+
+    def _withdraw(self, mention: Mention, known: Remembered | None, memory: Memory, now: datetime) -> Verdict:
+        """Tell those who had it that it is gone. What is written keeps no text, author, tags or links."""
+        if known is None:
+            return Discard(Reason.WITHDRAWN)
+        if known.story == GONE and mention.revision <= known.revision:
+            return Discard(Reason.DUPLICATE)
+        gone = judged_from(
+            bare(mention, known.revision),
+            now,
+            outcome=Outcome.DISCARDED,
+            reason=Reason.WITHDRAWN,
+            language=None,
+            brands=known.brands,
+            sentiment=_NO_FEELING,
+            departments=known.departments,
+            department_scores=_NO_SHARES,
+            priority=Priority.LOW,
+            story=GONE,
+            decision=Decision(by="discard", version=self.version),
+        )
+        _remember(memory, gone)
+        return gone
+
+    def _digest(self) -> str:
+        known = f"{self._router.version} {self._taught.version} {self._fixed}"
+        return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+_NO_ORDERS: Final = Orders()
+
+
+def _remember(memory: Memory, judged: JudgedMention) -> None:
+    seen = Remembered(
+        revision=judged.revision, departments=judged.departments, brands=judged.brands, story=judged.story
+    )
+    memory.remember(judged.id, seen)
+
+
+def _fired(route: Route, terms: tuple[str, ...]) -> Fired:
+    return Fired(name=route.name, department=route.to[0] if route.to else None, weight=1.0, terms=terms)
+
+
+def _age(mention: Mention, now: datetime) -> float:
+    """Return the age in seconds; negative for a mention from the future."""
+    return (now - mention.created_at).total_seconds()
