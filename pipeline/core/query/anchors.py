@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.core.query.tree import All, Any, Between, Everything, Leaf, Like, Near, Node, Not, Pattern, Present, Same, Words
+from pipeline.core.query.tree import (
+    All,
+    Any,
+    Between,
+    Everything,
+    Leaf,
+    Like,
+    Near,
+    Node,
+    Not,
+    Pattern,
+    Present,
+    Same,
+    Words,
+)
 
 
 def anchors(root: Node, usage: Mapping[Leaf, int]) -> frozenset[Leaf] | None:
@@ -51,9 +65,9 @@ def _leaf(leaf: Leaf) -> tuple[Leaf, float]:
 
 
 def _frequency(words: tuple[str, ...]) -> float:
-    """Return a guess: each letter halves it, words of a phrase multiply."""
+    """Return a guess: each letter halves it, names with signs and digits are rare, words of a phrase multiply."""
     share = 1.0
     for word in words:
         letters = len(word.replace("*", "").replace("?", ""))
-        share *= 0.5 ** min(letters, 12) * (4 if "*" in word else 1)
-    return max(share, 1e-9)
+        share *= 0.5 ** min(letters, 12) * (4 if "*" in word else 1) * (1 if word.isalpha() else 0.02)
+    return max(share, 1e-12)

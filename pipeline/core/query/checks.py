@@ -13,8 +13,7 @@ from pipeline.core.query import fields
 from pipeline.core.query.parse import regex
 from pipeline.core.query.tree import All, Between, Leaf, Like, Near, Node, Not, Pattern, Words
 from pipeline.core.query.tree import Any as Either
-from pipeline.core.query.vocabulary import Vocabulary
-from pipeline.core.query.words import Forms
+from pipeline.core.query.vocabulary import Place, Step, Vocabulary
 
 Hits: TypeAlias = dict[int, str]
 """Numbers of the leaves a mention has, with how they are shown."""
@@ -29,9 +28,9 @@ class Scene:
         self,
         mention: Mention,
         facts: Mapping[str, object],
-        text: Sequence[Forms],
-        title: Sequence[Forms],
-        tags: Sequence[Sequence[Forms]],
+        text: Sequence[Place | None],
+        title: Sequence[Place | None],
+        tags: Sequence[Sequence[Place | None]],
     ) -> None:
         self.mention = mention
         self.facts = facts
@@ -52,7 +51,7 @@ class Scene:
             found = self._raws[field] = tuple(str(text).encode("utf-8", "replace") for text in texts if text)
         return found
 
-    def sequences(self, field: str | None) -> Sequence[Sequence[Forms]]:
+    def sequences(self, field: str | None) -> Sequence[Sequence[Place | None]]:
         """Return the positions of title, text and tags, or of one of them."""
         if field is None:
             return (self.title, self.text, *self.tags)
@@ -103,7 +102,7 @@ def _joined(node: All | Either, numbers: Mapping[Leaf, int], tests: Tests) -> Ch
         return lambda hits, scene: simple <= hits.keys() and all(check(hits, scene) for check in rest)
     if not rest:
         return lambda hits, _: not simple.isdisjoint(hits)
-    return lambda hits, scene: not simple.isdisjoint(hits) or any([check(hits, scene) for check in rest])
+    return lambda hits, scene: not simple.isdisjoint(hits) or any(check(hits, scene) for check in rest)
 
 
 def test_of(leaf: Leaf, numbers: Mapping[Leaf, int]) -> Test:
@@ -140,29 +139,30 @@ def _words(leaf: Words) -> Test:
     """Return the test of words in a field that is not looked up: names and addresses."""
     assert leaf.field is not None
     field, words = fields.FIELDS[leaf.field], leaf.words
-    vocabulary = Vocabulary(words)
+    root = Step()
+    root.plant(words).leaves[0] = leaf.shown
+    vocabulary = Vocabulary(root)
 
     def test(_: Hits, scene: Scene) -> bool:
         value = field.get(scene.mention, scene.facts)
         for text in (value,) if isinstance(value, str) else value or ():
             if field.form == "address":
                 text = text.replace("://", " ").replace("www.", " ")  # noqa: PLW2901
-            found = [forms for chunk in text.split() for forms in vocabulary[chunk]]
-            if _places(words, found):
+            hits: Hits = {}
+            vocabulary.find([place for chunk in text.split() for place in vocabulary[chunk]], hits, set())
+            if hits:
                 return True
         return False
 
     return test
 
 
-def _places(words: tuple[str, ...], found: Sequence[Forms]) -> list[int]:
+def _places(words: tuple[str, ...], found: Sequence[Place | None]) -> list[int]:
     """Return where these words stand next to each other, by their first position."""
-    first, length = words[0], len(words)
-    return [
-        at
-        for at in range(len(found) - length + 1)
-        if first in found[at] and all(words[step] in found[at + step] for step in range(1, length))
-    ]
+    places = [at for at, place in enumerate(found) if place is not None and words[0] in place.forms]
+    for step, word in enumerate(words[1:], start=1):
+        places = [at for at in places if at + step < len(found) and (place := found[at + step]) and word in place.forms]
+    return places
 
 
 def _near(leaf: Near, numbers: Mapping[Leaf, int]) -> Test:
@@ -179,7 +179,7 @@ def _near(leaf: Near, numbers: Mapping[Leaf, int]) -> Test:
     return test
 
 
-def _within(needed: Mapping[tuple[str, ...], int], size: int, found: Sequence[Forms], scene: Scene) -> bool:
+def _within(needed: Mapping[tuple[str, ...], int], size: int, found: Sequence[Place | None], scene: Scene) -> bool:
     """Whether some `size` positions in a row hold every part as often as it is needed.
 
     Each part is counted by itself: parts that fit the same word may share it.

@@ -148,4 +148,4 @@ def number_of(value: object) -> float | None:
 
 def is_present(value: object) -> bool:
     """Whether a field has a value: `_exists_:`."""
-    return value is not None and value != "" and value != ()
+    return value is not None and value not in ("", ())

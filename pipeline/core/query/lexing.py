@@ -14,7 +14,7 @@ from luqum.exceptions import IllegalCharacterError
 from luqum.head_tail import TokenValue
 from luqum.parser import lexer as luqum_lexer
 from luqum.tree import Word
-from ply.lex import LexToken
+from ply.lex import LexToken  # type: ignore[import-untyped]
 
 from pipeline.contract.errors import ConfigError
 
@@ -73,20 +73,17 @@ def tokens(text: str) -> list[LexToken]:
     found = list(_joined_numbers(found))
     _check_operators(found)
     _check_size(found)
-    return list(_with_and(found, text))
+    return list(_with_and(found))
 
 
 def _lexed(text: str) -> list[LexToken]:
     lexer = luqum_lexer.clone()
     lexer.input(text)
-    found = []
     try:
-        for token in iter(lexer.token, None):
-            found.append(token)
+        return list(iter(lexer.token, None))
     except IllegalCharacterError:
         position = lexer.lexpos
         raise QueryError(f"{text[position]!r} is not expected", position, _advice_on(text[position])) from None
-    return found
 
 
 def _advice_on(character: str) -> str:
@@ -122,7 +119,9 @@ def _check_operators(found: Sequence[LexToken]) -> None:
     for before, token in zip((None, *found), found, strict=False):
         kind = token.type
         if kind in _BINARY and (before is None or before.type in _BINARY | _SIGNS | {"LPAREN"}):
-            raise QueryError(f"nothing stands before {_text(token)}", token.lexpos, f"leave {_text(token)} out or add a word")
+            raise QueryError(
+                f"nothing stands before {_text(token)}", token.lexpos, f"leave {_text(token)} out or add a word"
+            )
         if kind == "BOOST":
             raise QueryError("a boost", token.lexpos, "leave ^ out: a query matches or it does not")
         if kind == "APPROX":
@@ -130,13 +129,19 @@ def _check_operators(found: Sequence[LexToken]) -> None:
         if before is None:
             continue
         if before.type in _SIGNS and (kind in _SIGNS or kind == "RPAREN"):
-            raise QueryError(f"{_text(token)} follows {_text(before)}", token.lexpos, "one sign before a word is enough")
+            raise QueryError(
+                f"{_text(token)} follows {_text(before)}", token.lexpos, "one sign before a word is enough"
+            )
         if before.type in _BINARY and kind == "RPAREN":
-            raise QueryError(f"nothing stands after {_text(before)}", before.lexpos, f"leave {_text(before)} out or add a word")
+            raise QueryError(
+                f"nothing stands after {_text(before)}", before.lexpos, f"leave {_text(before)} out or add a word"
+            )
         if before.type == "LPAREN" and kind == "RPAREN":
             raise QueryError("the parentheses are empty", before.lexpos, "leave them out or put words in")
         if before.type == "COLUMN" and kind == "RPAREN":
-            raise QueryError("the field has no value", before.lexpos, "write field:value, or _exists_:field for any value")
+            raise QueryError(
+                "the field has no value", before.lexpos, "write field:value, or _exists_:field for any value"
+            )
     last = found[-1]
     if last.type in _BINARY | _SIGNS:
         raise QueryError(f"nothing stands after {_text(last)}", last.lexpos, f"leave {_text(last)} out or add a word")
@@ -160,7 +165,9 @@ def _check_size(found: Sequence[LexToken]) -> None:
             open_at.append(token.lexpos)
             if len(open_at) > MAX_DEPTH:
                 raise QueryError(
-                    f"more than {MAX_DEPTH} parentheses within each other", token.lexpos, "leave out those that are not needed"
+                    f"more than {MAX_DEPTH} parentheses within each other",
+                    token.lexpos,
+                    "leave out those that are not needed",
                 )
         elif token.type == "RPAREN":
             if not open_at:
@@ -178,7 +185,7 @@ def _check_size(found: Sequence[LexToken]) -> None:
         raise QueryError("a parenthesis is not closed", open_at[-1], "add a ) where it ends")
 
 
-def _with_and(found: Sequence[LexToken], text: str) -> Iterator[LexToken]:
+def _with_and(found: Sequence[LexToken]) -> Iterator[LexToken]:
     """Write AND between terms that stand side by side; that is an error where OR stands beside them, too."""
     beside: list[int | None] = [None]  # one entry per open parenthesis: where words stand side by side …
     either: list[bool] = [False]  # … and whether there is an OR
@@ -220,7 +227,9 @@ def _refuse_foreign(token: LexToken, *, in_range: bool) -> None:
     if word.startswith("!"):
         raise QueryError(f"{word} is read as a word here", token.lexpos, f"write NOT {word[1:]}")
     if word.upper().startswith(("NEAR/", "WITHIN/", "ONEAR/")):
-        raise QueryError(f"{word} is not known", token.lexpos, 'write "two words"~5 for words with five others between at most')
+        raise QueryError(
+            f"{word} is not known", token.lexpos, 'write "two words"~5 for words with five others between at most'
+        )
 
 
 def _and(beside: LexToken) -> LexToken:

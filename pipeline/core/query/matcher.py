@@ -26,25 +26,25 @@ from pipeline.core.query import fields
 from pipeline.core.query.anchors import anchors
 from pipeline.core.query.checks import Check, Hits, Scene, check_of, test_of
 from pipeline.core.query.parse import parse, regex
-from pipeline.core.query.tree import Between, Everything, Leaf, Like, Near, Node, Pattern, Present, Query, Same, Words, leaves
-from pipeline.core.query.vocabulary import Vocabulary
-from pipeline.core.query.words import Forms
+from pipeline.core.query.tree import (
+    Everything,
+    Leaf,
+    Near,
+    Pattern,
+    Present,
+    Query,
+    Same,
+    Words,
+    leaves,
+)
+from pipeline.core.query.vocabulary import Step, Vocabulary
 
 _NO_FACTS: Final[Mapping[str, object]] = {}
+_NO_LEAVES: Final[Mapping[int, str]] = {}
 _DEFAULT: Final = ("title", "text", "tags")
 """What a word without a field is looked for in."""
 _GROUP: Final = 50
 """Regular expressions that are tried as one."""
-
-
-class _Step:
-    """A place in the trie of phrases: the leaves that are complete here, and the words that go on."""
-
-    __slots__ = ("leaves", "next")
-
-    def __init__(self) -> None:
-        self.leaves: dict[int, str] = {}
-        self.next: dict[str, _Step] = {}
 
 
 class _Compiled:
@@ -75,8 +75,9 @@ class Matcher:
         for found in chosen.values():
             for leaf in found or ():
                 self._number(leaf)
-        self._tries = {name: _Step() for name in _DEFAULT}
-        self._vocabulary = self._plant()
+        self._roots = self._plant()
+        distinct = {id(root): Vocabulary(root) for root in self._roots.values()}
+        self._title, self._text, self._tags = (distinct[id(self._roots[name])] for name in _DEFAULT)
         self._same, self._present = self._tables()
         self._gates = self._regex_gates({leaf for found in chosen.values() for leaf in found or ()})
         self._compile(parsed, chosen)
@@ -90,19 +91,21 @@ class Matcher:
                 self._number(Words(part, leaf.field, " ".join(part)))
         return number
 
-    def _plant(self) -> Vocabulary:
-        words: set[str] = set()
-        for leaf, number in self._numbers.items():
-            if isinstance(leaf, Words) and (leaf.field is None or leaf.field in self._tries):
-                words.update(leaf.words)
-                for name in (leaf.field,) if leaf.field else _DEFAULT:
-                    step = self._tries[name]
-                    for word in leaf.words:
-                        step = step.next.setdefault(word, _Step())
-                    step.leaves[number] = leaf.shown
-        return Vocabulary(words)
+    def _plant(self) -> dict[str, Step]:
+        """Return the tries of title, text and tags; one for all where no query names one of them."""
+        words = [leaf for leaf in self._numbers if isinstance(leaf, Words) and leaf.field in (None, *_DEFAULT)]
+        if any(leaf.field for leaf in words):
+            roots = {name: Step() for name in _DEFAULT}
+        else:
+            roots = dict.fromkeys(_DEFAULT, Step())
+        for leaf in words:
+            for name in (leaf.field,) if leaf.field else _DEFAULT:
+                roots[name].plant(leaf.words).leaves[self._numbers[leaf]] = leaf.shown
+        return roots
 
-    def _tables(self) -> tuple[list[tuple[fields.Getter, dict[str, dict[int, str]]]], list[tuple[fields.Getter, int, str]]]:
+    def _tables(
+        self,
+    ) -> tuple[list[tuple[fields.Getter, dict[str, dict[int, str]]]], list[tuple[fields.Getter, int, str]]]:
         same: dict[str, dict[str, dict[int, str]]] = {}
         present = []
         for leaf, number in self._numbers.items():
@@ -114,7 +117,9 @@ class Matcher:
         return [(fields.FIELDS[name].get, values) for name, values in same.items()], present
 
     def _regex_gates(self, anchored: set[Leaf]) -> list[tuple[Anything, list[tuple[int, Anything, str]]]]:
-        patterns = [leaf for leaf in self._numbers if isinstance(leaf, Pattern) and leaf.field is None and leaf in anchored]
+        patterns = [
+            leaf for leaf in self._numbers if isinstance(leaf, Pattern) and leaf.field is None and leaf in anchored
+        ]
         gates = []
         for start in range(0, len(patterns), _GROUP):
             group = patterns[start : start + _GROUP]
@@ -146,8 +151,15 @@ class Matcher:
             else:
                 for leaf in found:
                     triggers[self._numbers[leaf]].append(at)
+        for leaf, number in self._numbers.items():
+            if isinstance(leaf, Words) and leaf.field in (None, *_DEFAULT):
+                for name in (leaf.field,) if leaf.field else _DEFAULT:
+                    if triggers[number]:
+                        self._roots[name].bring(leaf.words, triggers[number])
         self._triggers = [tuple(queries) for queries in triggers]
-        self._everything = {number: leaf.shown for leaf, number in self._numbers.items() if isinstance(leaf, Everything)}
+        self._everything = {
+            number: leaf.shown for leaf, number in self._numbers.items() if isinstance(leaf, Everything)
+        }
 
     # --------------------------------------------------------------------------------------------- matching
 
@@ -159,70 +171,58 @@ class Matcher:
         `tokens` is the text cut at white space, where that was done already. `facts` is what triage found out, by the
         names of judged fields. A mention without a fact has no value in that field.
         """
-        hits: Hits = dict(self._everything)
-        table = self._vocabulary.__getitem__
-        text = list(chain.from_iterable(map(table, mention.text.split() if tokens is None else tokens)))
-        title: list[Forms] = []
-        if any(text):
-            _follow(self._tries["text"], text, hits)
-        if mention.title:
-            title = list(chain.from_iterable(map(table, mention.title.split())))
-            _follow(self._tries["title"], title, hits)
-        tags = [list(table("#" + tag)) for tag in mention.tags]
+        text = self._text.look_up(mention.text.split() if tokens is None else tokens)
+        title = self._title.look_up(mention.title.split()) if mention.title else ()
+        tags = [self._tags.look_up(("#" + tag).split()) for tag in mention.tags] if mention.tags else ()
+        hits: Hits = self._everything.copy()
+        queries = set(self._always)
+        if self._same or self._present:
+            self._compare(mention, facts, hits, queries)
+        if not queries and not self._gates:
+            # Most mentions of a firehose end here: words that only go with others do not count yet.
+            for place in chain(text, title, *tags):
+                if place is not None and place.is_anchor:
+                    break
+            else:
+                return {}
+        if text:
+            self._text.find(text, hits, queries)
+        if title:
+            self._title.find(title, hits, queries)
         for tag in tags:
-            _follow(self._tries["tags"], tag, hits)
+            self._tags.find(tag, hits, queries)
+        scene = Scene(mention, facts, text, title, tags)
+        if self._gates:
+            self._try_gates(scene, hits, queries)
+        return self._evaluate(hits, queries, scene) if queries else {}
+
+    def _compare(self, mention: Mention, facts: Mapping[str, object], hits: Hits, queries: set[int]) -> None:
+        """Add the leaves that a field's value or presence fulfils, and the queries they bring up."""
+        triggers = self._triggers
         for get, values in self._same:
             for value in fields.names_of(get(mention, facts)):
-                if value in values:
-                    hits.update(values[value])
+                for number, shown in values.get(value, _NO_LEAVES).items():
+                    hits[number] = shown
+                    queries.update(triggers[number])
         for get, number, shown in self._present:
             if fields.is_present(get(mention, facts)):
                 hits[number] = shown
-        scene = Scene(mention, facts, text, title, tags)
-        if self._gates:
-            self._try_gates(scene, hits)
-        return self._evaluate(hits, scene)
+                queries.update(triggers[number])
 
-    def _try_gates(self, scene: Scene, hits: Hits) -> None:
+    def _try_gates(self, scene: Scene, hits: Hits, queries: set[int]) -> None:
         raws = scene.raws(None)
         for gate, patterns in self._gates:
             if any(gate.search(raw) for raw in raws):
                 for number, pattern, shown in patterns:
                     if any(pattern.search(raw) for raw in raws):
                         hits[number] = shown
+                        queries.update(self._triggers[number])
 
-    def _evaluate(self, hits: Hits, scene: Scene) -> dict[str, tuple[str, ...]]:
-        candidates = set(self._always)
-        triggers = self._triggers
-        for number in hits:
-            candidates.update(triggers[number])
+    def _evaluate(self, hits: Hits, queries: set[int], scene: Scene) -> dict[str, tuple[str, ...]]:
         found = {}
-        for at in sorted(candidates):
+        for at in sorted(queries) if len(queries) > 1 else queries:
             query = self._queries[at]
             if query.check(hits, scene):
                 wanted = query.wanted
                 found[query.name] = tuple(dict.fromkeys([shown for number, shown in hits.items() if number in wanted]))
         return found
-
-
-def _follow(trie: _Step, found: Sequence[Forms], hits: Hits) -> None:
-    """Add the leaves of all words and phrases that stand in these positions."""
-    first = trie.next
-    for at, forms in enumerate(found):
-        for form in forms:
-            step = first.get(form)
-            if step is not None:
-                if step.leaves:
-                    hits.update(step.leaves)
-                if step.next:
-                    _go_on(step, found, at + 1, hits)
-
-
-def _go_on(step: _Step, found: Sequence[Forms], at: int, hits: Hits) -> None:
-    """Follow phrases from here. Steps are taken together, so that a text cannot branch without end."""
-    steps = [step]
-    while steps and at < len(found):
-        steps = [after for one in steps if one.next for form in found[at] if (after := one.next.get(form)) is not None]
-        for one in steps:
-            hits.update(one.leaves)
-        at += 1

@@ -80,10 +80,14 @@ def parse(text: str, *, judged: bool = True) -> Query:
 def _syntax(error: ParseError, text: str) -> QueryError:
     found = re.search(r"unexpected\s+'(.*)' at position (\d+)", str(error), re.DOTALL)
     if not found:
-        return QueryError("the query ends too early", max(len(text) - 1, 0), "close [ ranges ] and finish the last term")
+        return QueryError(
+            "the query ends too early", max(len(text) - 1, 0), "close [ ranges ] and finish the last term"
+        )
     position = int(found[2])
     if _CLOSED_RANGE.search(text[:position]):
-        return QueryError(f"{found[1]} is not expected", position, "a range is written field:[1 TO 5], with * for no bound")
+        return QueryError(
+            f"{found[1]} is not expected", position, "a range is written field:[1 TO 5], with * for no bound"
+        )
     return QueryError(f"{found[1]} is not expected", position, "put the text in double quotes if it is one term")
 
 
@@ -119,7 +123,9 @@ class _Reader:
             part = self.node(child, field)
             parts.extend(part.parts if isinstance(part, All) else (part,))
         if all(isinstance(part, Not) for part in parts):
-            raise QueryError("this part only excludes", item.pos, "add what to look for; * -word is everything without the word")
+            raise QueryError(
+                "this part only excludes", item.pos, "add what to look for; * -word is everything without the word"
+            )
         return All(tuple(parts))
 
     def _any(self, item: Any, field: fields.Field | None) -> Node:
@@ -136,7 +142,9 @@ class _Reader:
     def _field(self, item: Any, outer: fields.Field | None) -> Node:
         name, value = item.name, item.children[0]
         if outer is not None:
-            raise QueryError(f"{name}: inside {outer.name}:", item.pos, "name one field for a group, or put the colon in quotes")
+            raise QueryError(
+                f"{name}: inside {outer.name}:", item.pos, "name one field for a group, or put the colon in quotes"
+            )
         if name == "*" and str(value).strip() == "*":
             return Everything()
         if name == "_exists_":
@@ -205,7 +213,9 @@ def _text(item: Any, field: fields.Field | None, sign: str = "") -> Node:
     if isinstance(item, luqum.Proximity):
         slop = int(item.degree)
         if field is not None and field.name not in ("text", "title"):
-            raise QueryError(f"{field.name} takes no near words", item.pos, "leave ~ out; near words work in text and title")
+            raise QueryError(
+                f"{field.name} takes no near words", item.pos, "leave ~ out; near words work in text and title"
+            )
         item = item.children[0]
     quoted = isinstance(item, luqum.Phrase)
     raw: str = item.value[1:-1] if quoted else item.value
@@ -215,7 +225,9 @@ def _text(item: Any, field: fields.Field | None, sign: str = "") -> Node:
     shown = re.sub(r"\\(.)", r"\1", raw)
     parts = [part for part in (_cut(chunk, item.pos, field) for chunk in raw.split()) if part]
     if not parts:
-        advice = 'write links:"…" to look for a web address' if "/" in raw else "write a word with letters, digits or emoji"
+        advice = (
+            'write links:"…" to look for a web address' if "/" in raw else "write a word with letters, digits or emoji"
+        )
         raise QueryError(f"there is no word in {raw or 'the quotes'}", item.pos, advice)
     shown = f"{where}:{shown}" if where else shown
     if slop is None or len(parts) == 1:
@@ -298,7 +310,7 @@ def _range(item: Any, field: fields.Field | None) -> Node:
         raise QueryError("the range ends before it begins", item.pos, "turn the bounds round")
     shown = f"{field.name}:{str(item).strip()}"
     if field.form == "instant":
-        return Between(field.name, bottom, top, True, False, shown)  # noqa: FBT003 - bounds were made half-open
+        return Between(field.name, bottom, top, True, False, shown)
     return Between(field.name, bottom, top, with_low, with_high, shown)
 
 
@@ -312,7 +324,7 @@ def _equal(item: Any, field: fields.Field) -> Node:
         return Between(field.name, number, number, shown=shown)
     if field.form == "instant":
         low = _bound(item, field, item.pos, upper=False, included=True)
-        return Between(field.name, low, _bound(item, field, item.pos, upper=True, included=True), True, False, shown)  # noqa: FBT003
+        return Between(field.name, low, _bound(item, field, item.pos, upper=True, included=True), True, False, shown)
     low = _bound(item, field, item.pos, upper=False, included=True)
     return Between(field.name, low, low, shown=shown)
 
@@ -330,7 +342,9 @@ def _bound(item: Any, field: fields.Field, position: int, *, upper: bool, includ
         except ValueError:
             number = float("nan")
         if number != number or "_" in value or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
-            raise QueryError(f"{field.name} is a number, {value} is not", position, f"write {field.name}:[1 TO 5] or :>=3")
+            raise QueryError(
+                f"{field.name} is a number, {value} is not", position, f"write {field.name}:[1 TO 5] or :>=3"
+            )
         return number
     try:
         moment = datetime.fromisoformat(value)

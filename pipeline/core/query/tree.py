@@ -5,8 +5,8 @@ Leaves are values: the same leaf in many queries is looked for once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 

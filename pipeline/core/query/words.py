@@ -36,13 +36,13 @@ _UNSEEN: Final = re.compile("[\u00ad\u200c\u200d\u2060\ufe00-\ufe0f\ufeff\U0001f
 _ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}://|www\.)\S*", re.IGNORECASE)
 # Marks that may be left out in writing; vowel signs of Indic scripts and kana voicing are not among them.
 _ACCENTS: Final = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670]")
-_APOSTROPHES: Final = str.maketrans({mark: "'" for mark in "\u2018\u2019\u02bc\u00b4`\uff07"})
+_APOSTROPHES: Final = str.maketrans(dict.fromkeys("‘’ʼ´`＇", "'"))
 LONGEST_WORD: Final = 100
 """What is longer without a space is cut into pieces of this many characters, in queries and in texts."""
 
 
 def _marks() -> str:
-    """Return all combining marks as ranges of a character class: Python's `\\w` leaves them out."""
+    """Return all combining marks as ranges of a character class: Python's own class of word characters leaves them out."""
     ranges: list[list[int]] = []
     for code in range(0x300, 0x1E000):
         if unicodedata.category(chr(code)) in ("Mn", "Mc"):
