@@ -38,7 +38,7 @@ from pipeline.core.relevance import Running, own_accounts, whole_text, without_o
 from pipeline.core.routing.model import RoutingModel, stars
 from pipeline.core.routing.router import Reading, Router
 from pipeline.core.routing.wordings import words
-from pipeline.core.sentiment.score import score as score_sentiment
+from pipeline.core.sentiment.score import Lexical, SentimentModel
 from pipeline.core.spam import score as score_spam
 from pipeline.core.taught import Taught
 
@@ -111,6 +111,7 @@ class Triage:
         )
         self._max_age = config.triage.max_age
         self._identifier = Identifier()
+        self._feeling: SentimentModel = Lexical()
         self._taught = Taught()
         self._fixed = repr((config.routing, config.routes, config.departments))
         self.version = self._digest()
@@ -204,8 +205,8 @@ class Triage:
         """Read out of a text what is in it: language, spam, sentiment, rules and model."""
         found_words = words(text)
         spoken = self._identifier.identify(text, mention.language, found_words)
-        spam, spam_reasons = score_spam(mention)
-        sentiment = score_sentiment(text, spoken.code, mention.rating)
+        spam, spam_reasons = score_spam(text, found_words)
+        sentiment = self._feeling.judge(text, spoken.code, found_words, mention.rating)
         if self._taught.version:
             spam, sentiment = self._taught.spam(found_words, spam), self._taught.sentiment(found_words, sentiment)
         reading = self._router.read(

@@ -2,26 +2,29 @@
 
 VADER (Hutto and Gilbert, ICWSM 2014) is a lexicon and rules for the words before a lexicon word. The original looks
 every word's class up again for every rule. Most words of a text carry no feeling (15 of 17 in a post), so here
-each distinct token is classified once, kept in a bounded cache, and the rules run only where a lexicon word stands.
-The original's order of floating-point operations is kept, so the result is equal to the last bit before rounding; its
-lexicons and constants are taken from the installed package. Time is linear in the length of the text, also where the
-original's is quadratic (`but`). `tests/core/test_vader.py` holds it against the original on generated texts.
+each distinct token is classified once, kept in a bounded cache, and the rules run only where a lexicon word stands
+behind a word that a rule speaks of. The original's order of floating-point operations is kept, so the result is equal
+to the last bit before rounding; its lexicons and constants are taken from the installed package. Time is linear in the
+length of the text, also where the original's is quadratic (`but`). `tests/core/test_vader.py` holds it against the
+original on generated texts.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+import re
 import string
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 CACHE: Final = 50_000  # distinct tokens kept; a text has 17, a language some 100,000
 LONGEST: Final = 40  # characters of a token worth keeping: longer ones are addresses and seldom come again
 
-
-# Words that the rules name one by one.
+# Words that the rules name one by one and that are in none of the lists.
 _RULED: Final = frozenset({"no", "or", "nor", "never", "so", "this", "without", "doubt", "least", "at", "very", "kind"})
+_FAR: Final = -9  # a place so far back that no rule reaches it
 
 
 class Token(NamedTuple):
@@ -34,27 +37,59 @@ class Token(NamedTuple):
     is_negation: bool
     is_upper: bool
     is_special: bool  # part of an idiom or of a two-word booster
-    matters: bool  # some rule may speak when this stands at or before a lexicon word
+    acts_behind: bool  # some rule may speak when a lexicon word stands up to three places behind it
+    acts_alone: bool  # some rule may speak about it whatever stands before it
 
 
-class _Tokens(dict[str, Token]):
+Seen = Token | Literal[False] | None
+"""A token that rules ask about; None for a plain word, False for a plain word in capitals."""
+
+
+class _Tokens(dict[str, Seen]):
     """A cache that classifies what it does not know. C code does the look-up: no Python call for a known token."""
 
-    def __init__(self, original: _Original) -> None:
+    def __init__(self, original: _Original, lexicon: dict[str, float]) -> None:
         super().__init__()
         self._original = original
+        self._lexicon = lexicon
+        self._known = original.named | lexicon.keys()
 
-    def __missing__(self, raw: str) -> Token:
-        token = self._original.classify(raw)
+    def __missing__(self, raw: str) -> Seen:
+        token = self._classify(raw)
         if len(raw) <= LONGEST:
             if len(self) >= CACHE:
                 self.clear()
             self[raw] = token
         return token
 
+    def _classify(self, raw: str) -> Seen:
+        """Return the class of one white-space separated token."""
+        stripped = raw.strip(string.punctuation)
+        word = raw if len(stripped) <= 2 else stripped  # what is shorter is an emoticon
+        lower = word.lower()
+        if lower not in self._known and "n't" not in lower:
+            return False if word.isupper() else None
+        original = self._original
+        is_booster = lower in original.boosters
+        is_negation = lower in original.negations or "n't" in lower
+        is_special = lower in original.special
+        is_upper = word.isupper()
+        is_ruled = lower in _RULED
+        return Token(
+            lower=lower,
+            valence=None if is_booster else self._lexicon.get(lower),
+            in_lexicon=lower in self._lexicon,
+            booster=original.boosters.get(lower, 0.0),
+            is_negation=is_negation,
+            is_upper=is_upper,
+            is_special=is_special,
+            acts_behind=is_booster or is_negation or is_special or is_ruled,
+            acts_alone=is_upper or is_special or is_ruled,
+        )
+
 
 class _Original:
-    """The installed vaderSentiment: its lexicons, its constants, its idea of a word."""
+    """The installed vaderSentiment: its lexicons and its constants."""
 
     def __init__(self) -> None:
         from vaderSentiment import vaderSentiment as original  # noqa: N813 - a module
@@ -66,29 +101,12 @@ class _Original:
         self.idioms: dict[str, float] = original.SPECIAL_CASES
         self.caps: float = original.C_INCR
         self.negate: float = original.N_SCALAR
+        # The original looks at one character at a time: longer emoji in its table are never found.
         self.emoji: dict[str, str] = {key: text for key, text in analyzer.emojis.items() if len(key) == 1}
         self.special = frozenset(
             word for phrase in (*self.idioms, *self.boosters) if " " in phrase for word in phrase.split()
         )
-
-    def classify(self, raw: str) -> Token:
-        """Return the class of one white-space separated token."""
-        stripped = raw.strip(string.punctuation)
-        word = raw if len(stripped) <= 2 else stripped  # what is shorter is an emoticon
-        lower = word.lower()
-        booster = self.boosters.get(lower, 0.0)
-        is_negation = lower in self.negations or "n't" in lower
-        is_special = lower in self.special
-        return Token(
-            lower=lower,
-            valence=None if lower in self.boosters else self.lexicon.get(lower),
-            in_lexicon=lower in self.lexicon,
-            booster=booster,
-            is_negation=is_negation,
-            is_upper=word.isupper(),
-            is_special=is_special,
-            matters=word.isupper() or bool(booster) or is_negation or is_special or lower in _RULED,
-        )
+        self.named = self.boosters.keys() | self.negations | self.special | _RULED | {"but"}
 
 
 @lru_cache(maxsize=1)
@@ -96,35 +114,63 @@ def _original() -> _Original:
     return _Original()
 
 
-class FastVader:
-    """Scores texts. Safe to use from several threads; memory is bounded by the cache."""
+def normalised(total: float) -> float:
+    """Return a sum of valences between -1 and 1: VADER's curve, alpha = 15."""
+    return max(-1.0, min(1.0, total / math.sqrt((total * total) + 15)))
 
-    def __init__(self) -> None:
+
+class FastVader:
+    """Scores texts. Safe to use from several threads; memory is bounded by the cache.
+
+    `changes` gives words another valence than the lexicon's or adds words (lower-case): then the results are no longer
+    VADER's own, but its rules work on them all the same.
+    """
+
+    def __init__(self, changes: Mapping[str, float] | None = None) -> None:
         self._original = original = _original()
-        self._tokens = _Tokens(original)
-        self._emoji = frozenset(original.emoji)
+        self._tokens = _Tokens(original, {**original.lexicon, **changes} if changes else original.lexicon)
+        self._classes = self._tokens.__getitem__
+        self._emoji = re.compile(_one_of(original.emoji))
 
     def compound(self, text: str) -> float:
         """Return what vaderSentiment's `polarity_scores(text)["compound"]` returns: -1 to 1, four digits."""
-        if not text.isascii() and not self._emoji.isdisjoint(text):
+        total = self.total(text)
+        return round(normalised(total), 4) if total else 0.0
+
+    def total(self, text: str) -> float:
+        """Return the sum of the valences with the emphasis of punctuation, before it is normalised."""
+        if not text.isascii() and self._emoji.search(text) is not None:
             text = self._described(text)
-        tokens = list(map(self._tokens.__getitem__, text.split()))
-        hits = [place for place, token in enumerate(tokens) if token[1] is not None]
-        if not hits:
+        tokens = list(map(self._classes, text.split()))
+        scored: dict[int, float] = {}  # place -> valence, in order; zero is left out: it changes no sum
+        but = acting = _FAR
+        caps: bool | None = None
+        for place, token in enumerate(tokens):
+            if not token:
+                continue
+            valence = token[1]
+            if valence is not None:
+                if token[8] or place - acting <= 3:
+                    if caps is None:
+                        caps = _caps_differ(tokens)
+                    valence = self._valence(tokens, token, place, caps=caps)
+                if valence:
+                    scored[place] = valence
+            elif but < 0 and token[0] == "but":
+                but = place
+            if token[7]:
+                acting = place
+        if not scored:
             return 0.0
-        scored = self._valences(tokens, hits)
-        if "but" in text.lower():
-            place = next((number for number, token in enumerate(tokens) if token.lower == "but"), None)
-            if place is not None:
-                _but(scored, place)
-        # sum() as the original does: Python 3.12 and newer compensate, and zeros change nothing.
+        if but >= 0:
+            _but(scored, but)
+        # sum() as the original does: Python 3.12 and newer compensate.
         total = float(sum(scored.values()))
-        emphasis = _emphasis(text)
         if total > 0:
-            total += emphasis
-        elif total < 0:
-            total -= emphasis
-        return round(max(-1.0, min(1.0, total / math.sqrt((total * total) + 15))), 4)
+            return total + _emphasis(text)
+        if total < 0:
+            return total - _emphasis(text)
+        return 0.0
 
     def _described(self, text: str) -> str:
         """Every emoji becomes its description, set apart by a space unless one stands before it."""
@@ -141,33 +187,17 @@ class FastVader:
                 space = False
         return "".join(parts)
 
-    def _valences(self, tokens: list[Token], hits: list[int]) -> dict[int, float]:
-        """Return place -> valence of the words that have one, in order. Zero is left out: it changes no sum."""
-        last = len(tokens) - 1
-        differs: bool | None = None
-        scored: dict[int, float] = {}
-        for place in hits:
-            if not any([token[7] for token in tokens[place - 3 if place > 3 else 0 : place + 1]]):  # noqa: C419 - a list is twice as quick
-                valence = tokens[place].valence or 0.0  # nothing near it that a rule speaks of
-            elif tokens[place].lower == "kind" and place < last and tokens[place + 1].lower == "of":
-                continue
-            else:
-                if differs is None:
-                    differs = _caps_differ(tokens)
-                valence = self._valence(tokens, place, last, caps=differs)
-            if valence:
-                scored[place] = valence
-        return scored
-
-    def _valence(self, tokens: list[Token], place: int, last: int, *, caps: bool) -> float:
+    def _valence(self, tokens: list[Seen], token: Token, place: int, *, caps: bool) -> float:
         """Apply the rules to one lexicon word, in the original's order."""
         original = self._original
-        token = tokens[place]
         base = valence = token.valence or 0.0
-        one = tokens[place - 1] if place > 0 else _NONE
-        two = tokens[place - 2] if place > 1 else _NONE
-        three = tokens[place - 3] if place > 2 else _NONE
-        if token.lower == "no" and place < last and tokens[place + 1].in_lexicon:
+        one = (tokens[place - 1] or _PLAIN) if place > 0 else _PLAIN
+        two = (tokens[place - 2] or _PLAIN) if place > 1 else _PLAIN
+        three = (tokens[place - 3] or _PLAIN) if place > 2 else _PLAIN
+        following = (tokens[place + 1] or _PLAIN) if place + 1 < len(tokens) else _PLAIN
+        if token.lower == "kind" and following.lower == "of":
+            return 0.0
+        if token.lower == "no" and following.in_lexicon:
             valence = 0.0
         if one.lower == "no" or two.lower == "no" or (three.lower == "no" and one.lower in ("or", "nor")):
             valence = base * original.negate
@@ -178,22 +208,19 @@ class FastVader:
             if one.is_negation:
                 valence *= original.negate
         if place > 1 and not two.in_lexicon:
-            boost = self._boost(two, valence, caps=caps)
-            valence += boost * 0.95 if boost else boost
+            valence += self._boost(two, valence, caps=caps) * 0.95
             if two.lower == "never" and one.lower in ("so", "this"):
                 valence *= 1.25
             elif two.is_negation and not (two.lower == "without" and one.lower == "doubt"):
                 valence *= original.negate
         if place > 2 and not three.in_lexicon:
-            boost = self._boost(three, valence, caps=caps)
-            valence += boost * 0.9 if boost else boost
-            so = ("so", "this")
-            if (three.lower == "never" and two.lower in so) or one.lower in so:
+            valence += self._boost(three, valence, caps=caps) * 0.9
+            if (three.lower == "never" and two.lower in ("so", "this")) or one.lower in ("so", "this"):
                 valence *= 1.25
             elif three.is_negation and not (three.lower == "without" and "doubt" in (one.lower, two.lower)):
                 valence *= original.negate
             if token.is_special or one.is_special or two.is_special:
-                valence = self._idioms(valence, tokens, place, last)
+                valence = self._idioms(valence, tokens, place)
         if one.lower == "least" and not one.in_lexicon and (place == 1 or two.lower not in ("at", "very")):
             valence *= original.negate
         return valence
@@ -207,9 +234,11 @@ class FastVader:
                 scalar = scalar + self._original.caps if valence > 0 else scalar - self._original.caps
         return scalar
 
-    def _idioms(self, valence: float, tokens: list[Token], place: int, last: int) -> float:
+    def _idioms(self, valence: float, tokens: list[Seen], place: int) -> float:
         original = self._original
-        three, two, one, zero = (tokens[place - back].lower for back in (3, 2, 1, 0))
+        three, two, one, zero, next_one, next_two = (
+            (token or _PLAIN).lower for token in (*tokens[place - 3 : place + 3], None, None)[:6]
+        )
         for phrase in (
             f"{one} {zero}",
             f"{two} {one} {zero}",
@@ -220,24 +249,40 @@ class FastVader:
             if phrase in original.idioms:
                 valence = original.idioms[phrase]
                 break
-        if place < last:
-            valence = original.idioms.get(f"{zero} {tokens[place + 1].lower}", valence)
-        if place + 1 < last:
-            valence = original.idioms.get(f"{zero} {tokens[place + 1].lower} {tokens[place + 2].lower}", valence)
+        valence = original.idioms.get(f"{zero} {next_one}", valence)
+        valence = original.idioms.get(f"{zero} {next_one} {next_two}", valence)
         for phrase in (f"{three} {two} {one}", f"{three} {two}", f"{two} {one}"):
             valence += original.boosters.get(phrase, 0)
         return valence
 
 
-_NONE: Final = Token(
-    "", None, in_lexicon=False, booster=0.0, is_negation=False, is_upper=False, is_special=False, matters=False
+_PLAIN: Final = Token(
+    "",  # no rule names it
+    None,
+    in_lexicon=False,
+    booster=0.0,
+    is_negation=False,
+    is_upper=False,
+    is_special=False,
+    acts_behind=False,
+    acts_alone=False,
 )
 
 
-def _caps_differ(tokens: list[Token]) -> bool:
-    """Whether some but not all tokens are in capitals."""
-    upper = [token[5] for token in tokens].count(True)
-    return 0 < upper < len(tokens)
+def _caps_differ(tokens: list[Seen]) -> bool:
+    """Whether a token is not in capitals. Only asked of texts in which one is, so this says that they differ."""
+    return None in tokens or any(token and not token[5] for token in tokens)
+
+
+def _one_of(characters: Iterable[str]) -> str:
+    """Return a character class, neighbours joined to ranges: a pattern of single characters would be slow."""
+    ranges: list[list[int]] = []
+    for code in sorted(map(ord, characters)):
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "[" + "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges) + "]"
 
 
 def _emphasis(text: str) -> float:
