@@ -29,6 +29,10 @@ class Orders:
     matched: list[tuple[Route, tuple[str, ...]]] = field(default_factory=list)
 
 
+NO_ORDERS: Final = Orders()
+"""What is said where no route matched; shared, so never changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placing:
     """Where a mention goes: `by` as in `Decision`, `nearly` the department that came next."""
@@ -41,6 +45,8 @@ class Placing:
 
 def orders(routes: Iterable[Route], matched: Mapping[str, Sequence[str]]) -> Orders:
     """Return what the routes that matched say, in their order. `matched`: route name -> terms."""
+    if not matched:
+        return NO_ORDERS
     said = Orders()
     for route in routes:
         terms = matched.get(route.name)
@@ -63,7 +69,7 @@ class Departments:
     """The departments of a configuration, and which of the four shipped ones each of them is."""
 
     def __init__(self, departments: Mapping[str, Department], routing: Routing) -> None:
-        self._routing = routing
+        self._review_below, self._also_above = routing.review_below, routing.also_above
         self.of: dict[str, tuple[str, ...]] = {
             canonical: tuple(
                 name
@@ -76,30 +82,35 @@ class Departments:
 
     def place(self, shares: Mapping[str, float], said: Orders) -> Placing:
         """Return where a mention goes, given the shares of the four shipped departments and what routes say."""
-        ranked = sorted(shares.items(), key=_by_share)
-        named = tuple(name for name in said.to if name not in said.not_to)
+        named = [name for name in said.to if name not in said.not_to] if said.to else []
         if named:
-            nearly = self._next(ranked, {*named, *said.not_to})
-            return Placing(named, f"rule:{said.to[named[0]]}", nearly, 1.0)
-        open_to = [
-            (share, names)
-            for canonical, share in ranked
-            if (names := tuple(name for name in self.of[canonical] if name not in said.not_to))
-        ]
-        if not open_to:
+            nearly = self._first(sorted(shares.items(), key=_by_share), {*named, *said.not_to})
+            return Placing(tuple(named), f"rule:{said.to[named[0]]}", nearly, 1.0)
+        ranked = sorted(shares.items(), key=_by_share)
+        standing = [(names, share) for canonical, share in ranked if (names := self._open(canonical, said))]
+        if not standing:
             return Placing((REVIEW,), REVIEW, None, 0.0)
-        best, names = open_to[0]
-        if best < self._routing.review_below:
+        names, best = standing[0]
+        if best < self._review_below:
             return Placing((REVIEW,), REVIEW, names[0], best)
-        chosen = list(names)
-        for share, further in open_to[1:]:
-            if share >= self._routing.also_above:
-                chosen += further
-        return Placing(tuple(chosen), "model", self._next(ranked, {*chosen, *said.not_to}), best)
+        for further, share in standing[1:]:
+            if share < self._also_above:
+                break
+            names = (*names, *further)
+        return Placing(names, "model", self._first(ranked, {*names, *said.not_to}), best)
 
-    def _next(self, ranked: Iterable[tuple[str, float]], taken: set[str]) -> str | None:
-        return next((name for canonical, _ in ranked for name in self.of[canonical] if name not in taken), None)
+    def _open(self, canonical: str, said: Orders) -> tuple[str, ...]:
+        names = self.of[canonical]
+        return tuple(name for name in names if name not in said.not_to) if said.not_to else names
+
+    def _first(self, ranked: Iterable[tuple[str, float]], taken: set[str]) -> str | None:
+        """Return the department with the largest share that does not get it and may."""
+        for canonical, _ in ranked:
+            for name in self.of[canonical]:
+                if name not in taken:
+                    return name
+        return None
 
 
-def _by_share(pair: tuple[str, float]) -> tuple[float, str]:
-    return -pair[1], pair[0]
+def _by_share(pair: tuple[str, float]) -> float:
+    return -pair[1]

@@ -29,11 +29,12 @@ from pipeline.contract.events import (
     Sentiment,
 )
 from pipeline.core.dedup import Memory, Remembered
-from pipeline.core.departments import REVIEW, Departments, Orders, Placing, orders
+from pipeline.core.departments import NO_ORDERS, REVIEW, Departments, Orders, Placing, orders
 from pipeline.core.intents import Intent
 from pipeline.core.judged import bare, judged_from
 from pipeline.core.language import UNKNOWN, Identifier, primary
 from pipeline.core.query.matcher import Matcher
+from pipeline.core.query.parse import QueryError, parse
 from pipeline.core.relevance import Running, own_accounts, whole_text, without_own
 from pipeline.core.routing.model import RoutingModel, stars
 from pipeline.core.routing.router import Reading, Router
@@ -49,6 +50,7 @@ PROMISED_SOON: Final = 3600.0  # a department that answers within this many seco
 PRESSING: Final = frozenset({Intent.PROBLEM, Intent.COMPLAINT, Intent.REFUND_REQUEST})
 GONE: Final = "withdrawn"  # the story of what was taken back; marks it in the memory, which is rebuilt from headers
 _CAMPAIGN: Final = "campaign:"
+_ROUTE: Final = "route:"
 _NO_FEELING: Final = Sentiment(label=Label.NEUTRAL, score=0.0, vader=None, confidence=0.0)
 _NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing": 0.0}
 
@@ -91,10 +93,13 @@ class Triage:
     def __init__(self, config: Config, *, model: RoutingModel | None = None) -> None:
         self._routes = config.routes
         self._has_brands = bool(config.brands)
+        self._has_more = bool(config.campaigns or config.routes)  # than brands, in the early matcher
         early = {name: brand.query for name, brand in config.brands.items()}
         early |= {_CAMPAIGN + name: campaign.query for name, campaign in config.campaigns.items()}
+        plain, late = _by_need({route.name: route.when for route in config.routes})
+        early |= {_ROUTE + name: when for name, when in plain.items()}
         self._early = Matcher(early) if early else None
-        self._late = Matcher({route.name: route.when for route in config.routes}) if config.routes else None
+        self._late = Matcher(late) if late else None
         self._campaigns = [Running(name, campaign) for name, campaign in config.campaigns.items()]
         self._own = own_accounts(config)
         self._languages = {
@@ -134,8 +139,8 @@ class Triage:
             return Discard(Reason.EMPTY)
         matched = self._early.match(mention) if self._early is not None else _NONE
         brands = matched
-        if self._campaigns and matched:
-            brands = {name: terms for name, terms in matched.items() if not name.startswith(_CAMPAIGN)}
+        if matched and self._has_more:
+            brands = {name: terms for name, terms in matched.items() if ":" not in name}
         if self._has_brands and not brands:
             if known is None:
                 return Discard(Reason.NOT_RELEVANT)
@@ -194,7 +199,7 @@ class Triage:
             seen.brands = {name: terms for name, terms in brands.items() if self._listens(name, seen.language)}
             if not seen.brands:
                 return Discard(Reason.NOT_RELEVANT)
-        said = orders(self._routes, self._match_routes(seen)) if self._late is not None else _NO_ORDERS
+        said = orders(self._routes, self._match_routes(seen, early)) if self._routes else NO_ORDERS
         return self._decide(seen, said, memory, now)
 
     def _listens(self, brand: str, spoken: str) -> bool:
@@ -221,9 +226,11 @@ class Triage:
             mention, brands, campaigns, found_words, spoken.code, spoken.by, spam, spam_reasons, sentiment, reading
         )
 
-    def _match_routes(self, seen: Seen) -> Matched:
-        """Return the company's routes that match; they may ask for what was judged."""
-        assert self._late is not None
+    def _match_routes(self, seen: Seen, early: Matched) -> Matched:
+        """Return the company's routes that match: plain ones were found early, others ask for what was judged."""
+        found = {name.removeprefix(_ROUTE): terms for name, terms in early.items() if name.startswith(_ROUTE)}
+        if self._late is None:
+            return found
         feeling, shares = seen.sentiment, seen.reading.shares
         facts: dict[str, Any] = {
             "brand": tuple(seen.brands),
@@ -236,9 +243,9 @@ class Triage:
             "spam": seen.spam,
             "intent": seen.reading.intents,
             "department": max(shares, key=shares.__getitem__),
-            "priority": self._priority(seen, _NO_ORDERS, ()).value,
+            "priority": self._priority(seen, NO_ORDERS, ()).value,
         }
-        return self._late.match(seen.mention, facts=facts)
+        return found | self._late.match(seen.mention, facts=facts)
 
     def _decide(self, seen: Seen, said: Orders, memory: Memory, now: datetime) -> JudgedMention:
         """Put together what was found: outcome, departments, priority, story, and the reasons."""
@@ -249,7 +256,7 @@ class Triage:
             outcome, reason = Outcome.DISCARDED, Reason.MUTED
         elif seen.spam >= QUARANTINE:
             placing = Placing((REVIEW,), "quarantine", None, seen.spam)
-            reason = Reason.score_spam(mention)
+            reason = Reason.SPAM
         else:
             placing = self._departments.place(reading.shares, said)
         rules = reading.rules
@@ -347,14 +354,23 @@ class Triage:
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:12]
 
 
-_NO_ORDERS: Final = Orders()
-
-
 def _remember(memory: Memory, judged: JudgedMention) -> None:
     seen = Remembered(
         revision=judged.revision, departments=judged.departments, brands=judged.brands, story=judged.story
     )
     memory.remember(judged.id, seen)
+
+
+def _by_need(routes: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the routes that ask for the mention only, and those that ask for what triage finds out."""
+    plain, late = {}, {}
+    for name, when in routes.items():
+        try:
+            parse(when, judged=False)
+            plain[name] = when
+        except QueryError:
+            late[name] = when
+    return plain, late
 
 
 def _fired(route: Route, terms: tuple[str, ...]) -> Fired:

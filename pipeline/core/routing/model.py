@@ -105,6 +105,7 @@ _CONTRAST_WORDS: Final = """
 _CONTRASTS: Final = frozenset(_CONTRAST_WORDS.split())
 _FEW: Final = 7
 _TECHNICAL: Final = ("```", "<!--", "::", "()", "</", "{", "github.com", "0x", "**", "###", "- [ ]", "->")
+_MAYBE_TECHNICAL: Final = ("`", "<", "{", "(", "*", "::", "#", "->", "0x", "github.com", "- [ ]")
 
 
 class HandSet:
@@ -121,9 +122,9 @@ class HandSet:
         matter = max(sums[0], sums[1], sums[2])
         feeling = seen.sentiment
         if feeling > 0.05:
-            found.append(("positive", _times(_TERMS["positive"], feeling)))
+            found.append(("positive", _times(_TERMS["positive"], round(feeling, 2))))
         elif feeling < -0.05:
-            found.append(("negative", _times(_TERMS["negative"], -feeling)))
+            found.append(("negative", _times(_TERMS["negative"], round(-feeling, 2))))
         if matter < _MATTER and len(seen.words) <= _FEW:
             found.append(("few words", _TERMS["few words"]))
         if "?" in seen.text or "？" in seen.text:
@@ -132,7 +133,7 @@ class HandSet:
             found.append(("praise before a matter", _times(_TERMS["praise before a matter"], sums[3] / 2)))
         if not _CONTRASTS.isdisjoint(seen.words):
             found.append(("but", _TERMS["but"]))
-        if sum(mark in seen.text for mark in _TECHNICAL) >= 2:
+        if any(mark in seen.text for mark in _MAYBE_TECHNICAL) and sum(mark in seen.text for mark in _TECHNICAL) >= 2:
             found.append(("technical text", _TERMS["technical text"]))
         if seen.rating is not None:
             if seen.rating >= 0.75:

@@ -25,11 +25,14 @@ CANONICAL: Final = ("service", "support", "design", "marketing")
 Vector = tuple[float, float, float, float]
 
 _NEGATORS: Final = """
-    not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt aint nor without hardly
+    not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt aint don't didn't doesn't
+    isn't aren't wasn't weren't can't couldn't won't wouldn't ain't nor without hardly
     barely nothing stop nicht kein keine keinen nie no nunca ni jamais pas aucun aucune non mai nessun nessuna não nem
     nenhum nenhuma"""
 NEGATORS: Final = frozenset(_NEGATORS.split())
 _MORE_WORDINGS: Final = 0.25  # each further wording of a rule adds this share of its weight, three times at most
+_SHOWN: Final = 5  # wordings a decision shows of each rule
+_REMEMBERED: Final = 50_000  # results kept for wordings that come again
 _NEGATION_REACH: Final = 3  # words before a wording in which a negator turns it off
 
 
@@ -106,6 +109,7 @@ class Shipped:
     def __init__(self, rules: Iterable[Rule], version: str) -> None:
         self.rules = tuple(rules)
         self.version = version
+        self._fired: dict[tuple[int | str, ...], Fired] = {}
         self._means: list[tuple[int, str | None, bool]] = []  # number -> rule, language, whether it forbids
         numbered: dict[int, tuple[str, ...]] = {}
         for index, rule in enumerate(self.rules):
@@ -144,15 +148,19 @@ class Shipped:
 
     def fired(self, found: Mapping[int, Sequence[str]]) -> tuple[Fired, ...]:
         """Return what `find` found as it is written into a decision."""
-        return tuple(
-            Fired(
-                name=self.rules[index].name,
-                department=self.rules[index].department,
-                weight=round(max(self.rules[index].weights) * repeated(terms), 3),
-                terms=tuple(dict.fromkeys(terms))[:5],
-            )
-            for index, terms in found.items()
-        )
+        known, fired = self._fired, []
+        for index, terms in found.items():
+            key: tuple[int | str, ...] = (index, *terms)
+            one = known.get(key)
+            if one is None:
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                rule = self.rules[index]
+                weight = round(max(rule.weights) * repeated(terms), 3)
+                shown = tuple(dict.fromkeys(terms))[:_SHOWN]
+                one = known[key] = Fired(name=rule.name, department=rule.department, weight=weight, terms=shown)
+            fired.append(one)
+        return tuple(fired)
 
 
 def repeated(terms: Sequence[str]) -> float:

@@ -13,22 +13,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[❤♥♡☺\U0001F300-\U0001FAFF]")
-_SPLIT: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*\*?|[❤♥♡☺\U0001F300-\U0001FAFF]")
+_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[❤♥♡☺\U0001F300-\U0001FAFF]")
+_SPLIT: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*\*?|[❤♥♡☺\U0001F300-\U0001FAFF]")
 _REMEMBERED: Final = 50_000  # words whose start nodes are kept; then the memory begins anew
 _PREFIX_LEAST: Final = 3
+_MOST_LETTERS: Final = 20_000
 _MOST_WORDS: Final = 2000  # of a text: rules judge what a person reads, not a novel; keeps cost bounded
 
 BEGINNING: Final = "^"
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, lower-case and without apostrophes, as wordings are compared; at most 2000."""
-    lowered = text.lower()
-    found = _WORD.findall(lowered if len(lowered) <= 20_000 else lowered[:20_000])
-    if "'" in lowered or "’" in lowered:
-        found = [word.replace("'", "").replace("’", "") if "'" in word or "’" in word else word for word in found]
-    return found[:_MOST_WORDS]
+    """Return the words of a text, lower-case, with plain apostrophes, and the emoji among them; at most 2000."""
+    lowered = text.lower() if len(text) <= _MOST_LETTERS else text[:_MOST_LETTERS].lower()
+    if not lowered.isascii() and "’" in lowered:
+        lowered = lowered.replace("’", "'")
+    found = _WORD.findall(lowered)
+    return found if len(found) <= _MOST_WORDS else found[:_MOST_WORDS]
 
 
 class Hit(NamedTuple):
@@ -57,9 +58,11 @@ class Wordings:
         for number, texts in wordings.items():
             for text in texts:
                 self._add(text, number)
+                if "'" in text:  # people leave it out
+                    self._add(text.replace("'", ""), number)
 
     def _add(self, text: str, number: int) -> None:
-        parts = [part.replace("'", "").replace("’", "") for part in _SPLIT.findall(text.lower())]
+        parts = _SPLIT.findall(text.lower())
         if not parts:
             raise ValueError(f"the wording {text!r} has no word in it")
         if len(parts) == 1 and len(parts[0]) == 1 and parts[0].isalnum():
