@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its names are re-exported without saying so
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -36,7 +36,7 @@ def apply(client: Mapping[str, Any], declared: Sequence[Topic]) -> list[str]:
     """Make the topics as declared; return a line for each change.
 
     Raises ConfigError when a topic has more partitions than declared (Kafka cannot take partitions away, and keys
-    would move), BrokerUnavailableError when Kafka does not answer in TIMEOUT seconds.
+    would move) or Kafka refuses what is declared, BrokerUnavailableError when it does not answer in TIMEOUT seconds.
     """
     admin = AdminClient(quiet(client))
     try:
@@ -47,11 +47,22 @@ def apply(client: Mapping[str, Any], declared: Sequence[Topic]) -> list[str]:
         changes = _create(admin, missing)
         changes += _grow(admin, [topic for topic in there if len(present[topic.name].partitions) < topic.partitions])
         return changes + _configure(admin, there)
-    except KafkaException as error:
-        raise BrokerUnavailableError(
-            f"Kafka does not answer at {client.get('bootstrap.servers')}: {error.args[0].str()}. Is it running, is "
-            "--broker right, and may this user create topics?"
-        ) from None
+    except (KafkaException, TimeoutError) as error:
+        raise _trouble(str(client.get("bootstrap.servers")), error) from None
+
+
+def _trouble(addresses: str, error: KafkaException | TimeoutError) -> BrokerUnavailableError | ConfigError:
+    """Return the error for a person: Kafka was silent, or it refused and said why."""
+    cause = error.args[0] if isinstance(error, KafkaException) else None
+    if cause is not None and cause.code() >= 0 and not cause.retriable():  # below 0 are the client's own: no connection
+        return ConfigError(
+            f"Kafka at {addresses} refuses the topics: {cause.str()}. Change `topics` in the configuration, or allow "
+            "this user to describe, create and alter topics"
+        )
+    return BrokerUnavailableError(
+        f"Kafka at {addresses} does not answer: {cause.str() if cause else f'no answer in {TIMEOUT:.0f} s'}. Is it "
+        "running, and is --broker right? The broker in memory cannot be asked to make or change topics"
+    )
 
 
 def _refuse_fewer(there: Sequence[Topic], present: Mapping[str, Any]) -> None:

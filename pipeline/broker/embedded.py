@@ -11,14 +11,13 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-import uuid
-from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -26,8 +25,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
-from pipeline.broker import jars, java
+from pipeline.broker import jars, java, settings, watcher
 from pipeline.broker.client import quiet
+from pipeline.broker.process import Process
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 
 HOST: Final = "127.0.0.1"
@@ -35,44 +35,17 @@ START_TIMEOUT: Final = 90.0
 STOP_TIMEOUT: Final = 25.0
 PORT: Final = 9092  # Kafka's own; another free one when it is taken
 HEAP: Final = "512m"
+_NOTE: Final = "kafka.json"  # who runs the broker of this folder; believed only while the folder is locked
+_SAYS_NOTHING: Final = (  # lines of Java beside the reason
+    "SLF4J",
+    "sun.misc.Unsafe",
+    "Could not create the Java Virtual Machine",
+    "A fatal exception has occurred",
+    "Error occurred during initialization of VM",
+)
+_PROCESSES: Final = ("java", "owner", "watcher")
 
-_SETTINGS: Final = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-log.dirs={data}
-# One node holds the only copy.
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-# Few of these make a small broker start and restart quickly.
-offsets.topic.num.partitions=4
-transaction.state.log.num.partitions=4
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-message.max.bytes=3000000
-replica.fetch.max.bytes=3000000
-log.segment.bytes=268435456
-# What a dead worker left open is aborted soon: looked for every second, not every ten.
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-"""
-
-_LOGGING: Final = """\
-handlers=java.util.logging.FileHandler
-.level={level}
-java.util.logging.FileHandler.pattern={pattern}
-java.util.logging.FileHandler.limit=10000000
-java.util.logging.FileHandler.count=3
-java.util.logging.FileHandler.append=true
-java.util.logging.FileHandler.formatter=java.util.logging.SimpleFormatter
-java.util.logging.SimpleFormatter.format=%1$tFT%1$tT.%1$tL %4$s %3$s %5$s%6$s%n
-"""
+ATTEMPTS: Final = 3  # other ports are tried when somebody takes ours between looking and starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,36 +53,27 @@ class Running:
     """A broker that uses a folder at this moment."""
 
     bootstrap: str
-    java: int
-    owner: int
-    watcher: int
+    java: Process
+    owner: Process
+    watcher: Process
 
     def end(self) -> None:
         """Stop a broker that was left over: in order if it can, else at once; its data stand a kill."""
         for number, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.java, number)
+            self.java.send(number)
             deadline = time.monotonic() + seconds
-            while _is_alive(self.java) and time.monotonic() < deadline:
+            while self.java.is_alive and time.monotonic() < deadline:
                 time.sleep(0.05)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.watcher, signal.SIGKILL)
+        self.watcher.send(signal.SIGKILL)
 
     @property
     def is_left_over(self) -> bool:
         """Whether whoever started it is gone."""
-        return not _is_alive(self.owner)
+        return not self.owner.is_alive
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    state = Path(f"/proc/{pid}/stat")  # a zombie has ended and only waits to be looked at
-    return not state.exists() or state.read_text("utf-8", "replace").rpartition(") ")[2][:1] != "Z"
+class _PortTakenError(Exception):
+    """Somebody took one of our ports after we had found it free."""
 
 
 def running(folder: Path) -> Running | None:
@@ -124,8 +88,9 @@ def running(folder: Path) -> Running | None:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        note = json.loads((folder / "kafka.json").read_text("utf-8"))
-        return Running(str(note["bootstrap"]), int(note["java"]), int(note["owner"]), int(note["watcher"]))
+        note = json.loads((folder / _NOTE).read_text("utf-8"))
+        found = (Process(int(note[who]["pid"]), str(note[who]["started"])) for who in _PROCESSES)
+        return Running(str(note["bootstrap"]), *found)
     return None
 
 
@@ -145,17 +110,22 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Start and wait until the broker answers. Raises ConfigError (port, folder in use) or BrokerUnavailableError."""
-        runtime = java.find()
-        library = jars.ensure(self._console)
+        command = [str(java.find()), *settings.flags(self._heap), "-cp", f"{jars.ensure(self._console)}/*"]
         try:
             (self.folder / "log").mkdir(parents=True, exist_ok=True)
             self._lock = self._take()
-            port, controller = self._ports()
-            settings = self._write_settings(port, controller)
-            command = [str(runtime), *self._flags(), "-cp", f"{library}/*"]
-            if not (self.folder / "data" / "meta.properties").exists():
-                self._format(command, settings)
-            self._run([*command, "kafka.Kafka", str(settings)], f"{HOST}:{port}")
+            (self.folder / _NOTE).unlink(missing_ok=True)  # what it says is of an earlier broker
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    self._start_on(*self._ports(), command)
+                    break
+                except _PortTakenError:
+                    self._end_watcher()
+                    if attempt == ATTEMPTS:
+                        raise ConfigError(
+                            f"other programs took the ports on {HOST} that Kafka was to use, {ATTEMPTS} times. Start "
+                            "again, or say a port nobody uses with EARSHOT_KAFKA_PORT"
+                        ) from None
         except OSError as error:
             self.stop()
             raise BrokerUnavailableError(
@@ -178,7 +148,7 @@ class EmbeddedKafka:
                 other = running(self.folder)
                 if other is not None and not other.is_left_over:
                     raise ConfigError(
-                        f"a broker runs in {self.folder} already (process {other.java}, started by {other.owner}, at "
+                        f"a broker runs in {self.folder} already (process {other.java.pid}, started by {other.owner.pid}, at "
                         f"{other.bootstrap}). Stop that earshot, choose another folder with --data, or use its broker "
                         f"with --broker {other.bootstrap}"
                     ) from None
@@ -201,55 +171,66 @@ class EmbeddedKafka:
         port = self._wanted or (PORT if _is_free(PORT) else _free())
         return port, _free(port)
 
-    def _write_settings(self, port: int, controller: int) -> Path:
-        values = {"host": HOST, "port": port, "controller": controller, "data": self.folder / "data"}
-        settings = self.folder / "server.properties"
-        settings.write_text(_SETTINGS.format(**values), "utf-8")
-        level = "INFO" if os.environ.get("EARSHOT_LOG", "").lower() == "debug" else "WARNING"
-        logging = _LOGGING.format(level=level, pattern=self.folder / "log" / "kafka.%g.log")
-        (self.folder / "logging.properties").write_text(logging, "utf-8")
-        return settings
+    def _start_on(self, port: int, controller: int, command: list[str]) -> None:
+        talkative = os.environ.get("EARSHOT_LOG", "").lower() == "debug"
+        settings.write(self.folder, host=HOST, port=port, controller=controller, talkative=talkative)
+        if settings.cluster_id(self.folder) is None:
+            self._format(command)
+        try:
+            self._run([*command, "kafka.Kafka", settings.SETTINGS], f"{HOST}:{port}")
+        except BrokerUnavailableError:
+            if _is_free(port) and _is_free(controller):
+                raise
+            raise _PortTakenError from None
 
-    def _flags(self) -> list[str]:
-        return [
-            "-Xms64m",
-            f"-Xmx{self._heap}",
-            "-XX:+UseSerialGC",  # one small heap: less memory and fewer threads than G1
-            "-XX:+ExitOnOutOfMemoryError",
-            "-Djava.awt.headless=true",
-            f"-Djava.util.logging.config.file={self.folder / 'logging.properties'}",
-        ]
-
-    def _format(self, command: list[str], settings: Path) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        arguments = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(settings)]
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    def _format(self, command: list[str]) -> None:
+        options = ["format", "--ignore-formatted", "-t", settings.new_cluster_id(), "-c", settings.SETTINGS]
+        try:
+            done = subprocess.run(  # noqa: S603
+                [*command, "kafka.tools.StorageTool", *options],
+                cwd=self.folder,
+                env=_environment(),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=START_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BrokerUnavailableError(
+                f"Kafka did not prepare {self.folder} in {START_TIMEOUT:.0f} s. Is the machine very busy? Start again"
+            ) from None
         if done.returncode:
-            raise BrokerUnavailableError(f"Kafka could not prepare {self.folder}: {_last(done.stderr or done.stdout)}")
+            raise BrokerUnavailableError(
+                f"Kafka could not prepare {self.folder}: {_reason(done.stderr, done.stdout) or 'it said nothing'}"
+            )
 
     def _run(self, command: list[str], bootstrap: str) -> None:
         assert self._lock is not None
-        output = self.folder / "log" / "kafka.out"
-        with output.open("wb") as log:
+        output, log = self.folder / "log" / "kafka.out", self.folder / settings.LOG
+        said_before = log.stat().st_size if log.exists() else 0
+        with output.open("wb") as words:
             self._watcher = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "pipeline.broker.watcher", str(self._lock.fileno()), *command],
+                # By its path, isolated: it needs nothing of ours and may start in any folder.
+                [sys.executable, "-IS", watcher.__file__, str(self._lock.fileno()), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=words,
                 pass_fds=(self._lock.fileno(),),
                 start_new_session=True,  # Ctrl-C is for the supervisor
-                cwd=Path(__file__).parents[2],
+                cwd=self.folder,
+                env=_environment(),
             )
         assert self._watcher.stdout is not None
         pid = int(self._watcher.stdout.readline() or 0)
-        note = {"bootstrap": bootstrap, "java": pid, "owner": os.getpid(), "watcher": self._watcher.pid}
-        (self.folder / "kafka.json").write_text(json.dumps(note), "utf-8")
+        self._note(bootstrap, java=pid, owner=os.getpid(), watcher=self._watcher.pid)
+        cluster = settings.cluster_id(self.folder)
         deadline = time.monotonic() + START_TIMEOUT
-        while not answers(bootstrap):
+        while not answers(bootstrap, cluster):
             if self._watcher.poll() is not None or not pid:
+                reason = _reason(_since(log, said_before), output.read_text("utf-8", "replace"))
                 raise BrokerUnavailableError(
-                    f"Kafka ended while starting: {_last(output.read_text('utf-8', 'replace')) or 'it said nothing'}. "
-                    f"More is in {self.folder / 'log'}"
+                    f"Kafka ended while starting: {reason or 'it said nothing'}. More is in {self.folder / 'log'}"
                 )
             if time.monotonic() > deadline:
                 raise BrokerUnavailableError(
@@ -258,29 +239,40 @@ class EmbeddedKafka:
             time.sleep(0.05)
         self.bootstrap = bootstrap
 
+    def _note(self, bootstrap: str, **pids: int) -> None:
+        processes = {who: Process.of(pid) for who, pid in pids.items()}
+        note = {who: asdict(process) for who, process in processes.items() if process}
+        (self.folder / _NOTE).write_text(json.dumps({"bootstrap": bootstrap, **note}), "utf-8")
+
     @property
     def pid(self) -> int | None:
         """The Java process, None when it does not run."""
         found = running(self.folder) if self._watcher else None
-        return found.java if found else None
+        return found.java.pid if found else None
 
     def stop(self) -> None:
         """Stop the broker in order; what is committed is on disk. May be called twice."""
         if self._watcher is not None:
-            if self._watcher.stdin:
-                self._watcher.stdin.close()
-            try:
-                self._watcher.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                self._watcher.kill()
-                self._watcher.wait()
-            if self._watcher.stdout:
-                self._watcher.stdout.close()
-            self._watcher = None
-            (self.folder / "kafka.json").unlink(missing_ok=True)
+            self._end_watcher()
+            (self.folder / _NOTE).unlink(missing_ok=True)
+        self.bootstrap = ""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _end_watcher(self) -> None:
+        if self._watcher is None:
+            return
+        if self._watcher.stdin:
+            self._watcher.stdin.close()
+        try:
+            self._watcher.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._watcher.kill()
+            self._watcher.wait()
+        if self._watcher.stdout:
+            self._watcher.stdout.close()
+        self._watcher = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -290,8 +282,11 @@ class EmbeddedKafka:
         self.stop()
 
 
-def answers(bootstrap: str, timeout: float = 5.0) -> bool:
-    """Return whether a broker there gives metadata: it does so only when it can take topics and messages."""
+def answers(bootstrap: str, cluster: str | None = None, timeout: float = 5.0) -> bool:
+    """Return whether a broker there gives metadata: it does so only when it can take topics and messages.
+
+    With `cluster`, a broker of another cluster, which took the port before ours could, does not count.
+    """
     host, _, port = bootstrap.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 0.5).close()  # asked first: librdkafka would try for long
@@ -299,7 +294,12 @@ def answers(bootstrap: str, timeout: float = 5.0) -> bool:
     except (OSError, KafkaException):
         return False
     brokers: dict[int, Any] = found.brokers
-    return bool(brokers)
+    return bool(brokers) and cluster in (None, found.cluster_id)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment for Java: file names may hold any letter, whatever language the user's shell speaks."""
+    return {**os.environ, "LC_ALL": "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"}
 
 
 def _is_free(port: int) -> bool:
@@ -321,7 +321,21 @@ def _free(other_than: int = 0) -> int:
     raise ConfigError("no free port between 20000 and 32000 was found on 127.0.0.1")
 
 
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "SLF4J" not in line]
-    speaking = [line for line in lines if "Exception" in line or "rror" in line]
-    return (speaking or lines or [""])[0 if speaking else -1][:300]
+def _since(log: Path, size: int) -> str:
+    """Return what was added to a log that had this many bytes; all of it when it was begun anew meanwhile."""
+    try:
+        words = log.read_bytes()
+    except OSError:
+        return ""
+    return words[size if size <= len(words) else 0 :].decode("utf-8", "replace")
+
+
+def _reason(*texts: str) -> str:
+    """Return the line that tells best why Java ended: the innermost cause, what was raised, an error, the last words."""
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not any(words in line for words in _SAYS_NOTHING)]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    raised = [line for line in lines if re.match(r"(Exception in thread \S+ )?[\w.$]+(Exception|Error): ", line)]
+    errors = [line for line in lines if "rror" in line]
+    best = causes[-1:] or raised[-1:] or errors[:1] or lines[-1:]
+    return best[0][:300].rstrip(".") if best else ""

@@ -1,6 +1,6 @@
 """Owns the Java process of embedded Kafka and ends it when earshot is gone, however earshot ended.
 
-Started as `python -m pipeline.broker.watcher LOCK_FD COMMAND…`. Its standard input is a pipe that only its starter
+Started as `python -IS watcher.py LOCK_FD COMMAND…`. Its standard input is a pipe that only its starter
 holds: when that reaches its end, the starter has stopped or died, and Kafka is stopped in order. Should the watcher
 itself be killed, Linux ends Java with it (PR_SET_PDEATHSIG); elsewhere the lock, which Java inherits, shows the next
 start that a broker was left over. Imports nothing of ours, so that it starts at once.
@@ -35,6 +35,7 @@ def main() -> int:
     java = subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.DEVNULL,
+        stdout=2,  # our output is a pipe of which one line is read; Java would fill it and stand still
         pass_fds=(lock,),
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - single-threaded here
         restore_signals=True,

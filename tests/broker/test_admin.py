@@ -1,11 +1,13 @@
 """Topics as declared, on real Kafka."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from pipeline.broker import admin
+from pipeline.broker.memory import MemoryBroker
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 from pipeline.topology import Topic, topics
 
@@ -43,6 +45,25 @@ def test_a_whole_installation_is_accepted_by_kafka(client):
     declared = topics(("service", "support"))
     admin.apply(client, declared)
     assert admin.apply(client, declared) == []
+
+
+def test_what_kafka_refuses_is_told_as_a_matter_of_configuration(client, topic):
+    with pytest.raises(ConfigError, match=r"refuses the topics: .*[Rr]eplication factor"):
+        admin.apply(client, [Topic(topic, dict, "id", "a test", 1, replication=3)])
+
+
+def test_two_that_create_the_same_topics_at_once_do_not_disturb_each_other(client, topic):
+    declared = [Topic(f"{topic}-{n}", dict, "id", "a test", 2) for n in range(5)]
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(admin.apply, client, declared) for _ in range(4)]:
+            done.result(60)
+    assert admin.apply(client, declared) == []
+
+
+def test_the_broker_in_memory_cannot_be_asked_to_make_topics(monkeypatch):
+    monkeypatch.setattr(admin, "TIMEOUT", 1.0)
+    with MemoryBroker() as memory, pytest.raises(BrokerUnavailableError, match="in memory"):
+        admin.apply({"bootstrap.servers": memory.bootstrap}, [Topic("t", dict, "id", "a test", 1)])
 
 
 def test_a_broker_that_does_not_answer_is_named():

@@ -1,20 +1,25 @@
 """Embedded Apache Kafka, the real one: starts, keeps, recognises, never stays behind."""
 
-import contextlib
+import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Consumer, Producer
 
 from pipeline.broker import admin, jars, java
-from pipeline.broker.embedded import EmbeddedKafka, answers, running
+from pipeline.broker import settings as kafka_settings
+from pipeline.broker.embedded import HOST, EmbeddedKafka, answers, running
+from pipeline.broker.process import Process
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 from pipeline.topology import Topic
 
@@ -27,15 +32,6 @@ def until(condition, seconds=40):
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.05)
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-        stat = Path(f"/proc/{pid}/stat")
-        return not stat.exists() or stat.read_text().split(") ")[-1][0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def test_data_survives_a_restart_and_transactions_work(tmp_path):
@@ -52,8 +48,9 @@ def test_data_survives_a_restart_and_transactions_work(tmp_path):
             producer.produce("kept", value)
             producer.flush(10)
             (producer.commit_transaction if commit else producer.abort_transaction)(20)
-        pid = kafka.pid
-    assert not is_alive(pid)
+        java_process = Process.of(kafka.pid)
+        assert java_process.is_alive
+    assert not java_process.is_alive
     with EmbeddedKafka(tmp_path) as kafka:
         assert (tmp_path / "data" / "meta.properties").read_text() == cluster
         consumer = Consumer(
@@ -85,7 +82,7 @@ def test_no_broker_stays_behind_when_its_starter_is_killed(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     process.stdout.close()
-    until(lambda: not is_alive(found.java))
+    until(lambda: not found.java.is_alive)
     until(lambda: running(tmp_path) is None)
 
 
@@ -105,7 +102,7 @@ def test_a_broker_that_was_left_behind_is_ended_and_its_data_taken_over(tmp_path
     process, _ = starter(tmp_path)
     left = running(tmp_path)
     # Freeze the watcher, so that nobody ends Java when the starter dies, as after a crash.
-    os.kill(left.watcher, signal.SIGSTOP)
+    os.kill(left.watcher.pid, signal.SIGSTOP)
     try:
         process.kill()
         process.wait(10)
@@ -113,18 +110,20 @@ def test_a_broker_that_was_left_behind_is_ended_and_its_data_taken_over(tmp_path
         assert running(tmp_path).is_left_over
         with EmbeddedKafka(tmp_path) as kafka:
             assert answers(kafka.bootstrap)
-            assert kafka.pid != left.java
-        assert not is_alive(left.java)
+            assert kafka.pid != left.java.pid
+        assert not left.java.is_alive
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(left.watcher, signal.SIGKILL)
+        left.watcher.send(signal.SIGKILL)
 
 
 def test_a_stale_note_of_a_dead_broker_is_not_believed(tmp_path):
     (tmp_path / "lock").touch()
-    (tmp_path / "kafka.json").write_text(
-        json.dumps({"bootstrap": "127.0.0.1:1", "java": os.getpid(), "owner": os.getpid(), "watcher": 1})
-    )
+    ours = asdict(Process.of(os.getpid()))
+    note = {"bootstrap": "127.0.0.1:1", "java": ours, "owner": ours, "watcher": ours}
+    (tmp_path / "kafka.json").write_text(json.dumps(note))
+    with (tmp_path / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert running(tmp_path).owner.pid == os.getpid()
     assert running(tmp_path) is None
 
 
@@ -137,6 +136,61 @@ def test_a_port_in_use_is_named(tmp_path):
             EmbeddedKafka(tmp_path, port=port).start()
 
 
+def test_a_broker_that_takes_our_port_while_we_start_is_not_mistaken_for_ours(tmp_path, monkeypatch, kafka):
+    look, taken = EmbeddedKafka._ports, [int(kafka.rpartition(":")[2])]
+
+    def ports(self):
+        return (taken.pop(), look(self)[1]) if taken else look(self)
+
+    monkeypatch.setattr(EmbeddedKafka, "_ports", ports)
+    with EmbeddedKafka(tmp_path) as ours:
+        assert ours.bootstrap != kafka
+        assert answers(ours.bootstrap, kafka_settings.cluster_id(tmp_path))
+        assert not answers(kafka, kafka_settings.cluster_id(tmp_path))
+
+
+def test_the_name_of_the_folder_may_hold_anything(tmp_path, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    folder = tmp_path / "a, b\\c 100% jürgen 日本"
+    for _ in range(2):
+        with EmbeddedKafka(folder):
+            assert (folder / "data" / "__cluster_metadata-0").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_the_end_of_the_watcher_is_the_end_of_java(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("only Linux ends a child with its parent")
+    kafka = EmbeddedKafka(tmp_path)
+    kafka.start()
+    try:
+        found = running(tmp_path)
+        os.kill(found.watcher.pid, signal.SIGKILL)
+        until(lambda: not found.java.is_alive)
+    finally:
+        kafka.stop()
+    assert running(tmp_path) is None
+
+
+def test_damaged_data_are_told_in_kafkas_own_words(tmp_path):
+    with EmbeddedKafka(tmp_path):
+        meta = tmp_path / "data" / "meta.properties"
+        kept = meta.read_text()
+    meta.write_text("".join(line for line in kept.splitlines(True) if "node.id" not in line))
+    with pytest.raises(BrokerUnavailableError, match="No readable meta.properties"):
+        EmbeddedKafka(tmp_path).start()
+    assert running(tmp_path) is None
+    meta.write_text(kept)
+    with EmbeddedKafka(tmp_path) as kafka:
+        assert answers(kafka.bootstrap)
+
+
+def test_several_run_side_by_side(tmp_path):
+    with EmbeddedKafka(tmp_path / "one") as one, EmbeddedKafka(tmp_path / "two") as two:
+        assert one.bootstrap != two.bootstrap
+        assert all(kafka.bootstrap.startswith(f"{HOST}:") for kafka in (one, two))
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
@@ -146,7 +200,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_kafka_that_ends_at_once_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("EARSHOT_KAFKA_HEAP", "1k")
-    with pytest.raises(BrokerUnavailableError, match=r"Kafka (ended while starting|could not prepare)"):
+    with pytest.raises(BrokerUnavailableError, match="larger value than the maximum heap"):
         EmbeddedKafka(tmp_path).start()
     assert running(tmp_path) is None
 
@@ -167,6 +221,27 @@ def test_a_fetch_that_fails_says_what_to_do_instead(tmp_path, monkeypatch):
     monkeypatch.setattr("jgo.build", unreachable)
     with pytest.raises(BrokerUnavailableError, match=r"no route to host.*--broker memory"):
         jars.ensure()
+
+
+def test_a_fetched_jar_that_differs_is_refused_and_not_kept(tmp_path, monkeypatch):
+    jar = jars.pinned()[0]
+    (tmp_path / jar.name).write_bytes(b"changed on the way")
+    monkeypatch.setenv("EARSHOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("jgo.build", lambda *_, **__: SimpleNamespace(all_jars=[tmp_path / jar.name]))
+    monkeypatch.setattr(jars, "pinned", lambda: [jar])
+    with pytest.raises(BrokerUnavailableError, match=rf"kafka\.lock: {re.escape(jar.name)}.*not used"):
+        jars.ensure()
+    assert list((tmp_path / "home").rglob("*.jar")) == []
+
+
+def test_what_was_fetched_once_needs_no_network(monkeypatch):
+    folder = jars.ensure()
+
+    def unreachable(*_, **__):
+        raise AssertionError("asked the network")
+
+    monkeypatch.setattr("jgo.build", unreachable)
+    assert jars.ensure() == folder
 
 
 def test_the_lock_file_pins_kafka_itself():
