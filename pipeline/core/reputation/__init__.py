@@ -1,0 +1,1 @@
+"""Has the brand's reputation turned? A fold over counts and time; see `fold.py`."""
