@@ -1,0 +1,270 @@
+"""What a partition has seen: ids with their revision and what became of them, and stories that go round.
+
+A story is what several mentions say in nearly the same words: retweets, copies with another address, handle or
+number. Words of up to three letters, numbers, addresses and order do not count. Texts whose other words are equal get
+the same story id in every worker and on every machine, unless their partition knows a near one that came first. Near
+is: at least 0.7 of the different words in common (Jaccard), estimated from the 24 smallest hashes of the words
+(A. Broder, "On the resemblance and containment of documents", 1997); for texts of up to 24 such words it is exact.
+Compared are only texts that share two of their smallest hashes.
+
+Bounded: the last `limit` mentions and the last stories are kept, oldest forgotten first. A batch that is aborted
+leaves no trace: `mark()` before it, `undo()` after. Rebuilt after a restart from record headers, so texts seen before
+are not compared with those that come after; equal words still give equal ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+MIN_WORDS: Final = 5
+"""Different words a text needs to be a story with others: "thank you so much" is said by many who share nothing."""
+MAX_WORDS: Final = 400
+"""Words of a text that are looked at."""
+NEAR: Final = 0.7
+MAX_STORIES: Final = 20_000
+"""Stories kept for comparison, half a kilobyte each."""
+_SKETCH: Final = 24
+_SHORT: Final = 3  # letters
+_ADDRESS_WORDS: Final = 3  # t, co, xyz: what is left of an address after its protocol
+_MAX_CACHED: Final = 50_000
+
+
+class Remembered(Struct, frozen=True, kw_only=True):
+    """What became of a mention when it was last judged."""
+
+    revision: int
+    departments: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    story: str | None = None
+
+
+class _Story:
+    """A story: its id, the sketch of the text that began it, and how often it stands in the queue."""
+
+    __slots__ = ("id", "keys", "queued", "sketch")
+
+    def __init__(self, story_id: str, sketch: array[int], keys: tuple[int, ...]) -> None:
+        self.id = story_id
+        self.sketch = sketch
+        self.keys = keys
+        self.queued = 0
+
+
+class Mark:
+    """A point to go back to; only the newest of a memory is good."""
+
+    __slots__ = ()
+
+
+class _Hashes(dict[str, int]):
+    """Word to its hash, the same on every machine. Bounded."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _MAX_CACHED:
+            self.clear()
+        value = self[word] = zlib.crc32(word.encode("utf-8", "replace"))
+        return value
+
+
+class Memory:
+    """The memory of one partition: its last `limit` judged mentions."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._events: deque[tuple[str, Remembered]] = deque()
+        self._latest: dict[str, Remembered] = {}
+        self._queue: deque[_Story] = deque()
+        self._index: dict[int, _Story] = {}
+        self._max_stories = min(limit, MAX_STORIES)
+        self._hashes = _Hashes()
+        self._mark: Mark | None = None
+        self._journal: list[tuple[Callable[..., None], tuple[Any, ...]]] = []  # what undoes what was done since
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+    # -------------------------------------------------------------------------------------------- mentions
+
+    def latest(self, mention_id: str) -> Remembered | None:
+        """Return what became of a mention when it was last judged; None when it is not remembered."""
+        return self._latest.get(mention_id)
+
+    def remember(self, mention_id: str, remembered: Remembered) -> None:
+        """Remember a judged mention; the oldest is forgotten when there are more than `limit`."""
+        event = (mention_id, remembered)
+        if self._mark is not None:
+            self._journal.append((self._unremember, (mention_id, self._latest.get(mention_id))))
+        self._events.append(event)
+        self._latest[mention_id] = remembered
+        if len(self._events) > self._limit:
+            self._forget()
+
+    def _forget(self) -> None:
+        mention_id, remembered = event = self._events.popleft()
+        is_latest = self._latest.get(mention_id) is remembered
+        if is_latest:
+            del self._latest[mention_id]
+        if self._mark is not None:
+            self._journal.append((self._unforget, (event, is_latest)))
+
+    # --------------------------------------------------------------------------------------------- stories
+
+    def story(self, tokens: Sequence[str], own_id: str) -> str:
+        """Return the id of the story a text belongs to: that of an earlier near text, else one made from its words.
+
+        `tokens` are its words in lower case, without punctuation. A text with too few words is a story of its own,
+        named after `own_id`.
+        """
+        words = _long_words(tokens)
+        smallest = sorted(set(map(self._hashes.__getitem__, words)))
+        if len(smallest) < MIN_WORDS:
+            words = _all_words(tokens)
+            smallest = sorted(set(map(self._hashes.__getitem__, words)))
+            if len(smallest) <= MIN_WORDS:
+                return _digest(own_id)
+        del smallest[_SKETCH:]
+        first, second, third, fourth = smallest[:4]
+        keys = (
+            first ^ second,
+            second ^ third,
+            third ^ fourth,
+            first ^ third,
+        )  # two words at once: one is in many texts
+        index = self._index
+        best: _Story | None = None
+        nearest = 0.0
+        for key in keys:
+            known = index.get(key)
+            if known is not None and known is not best:
+                common = _in_common(known.sketch, smallest)
+                if common >= NEAR and common > nearest:
+                    best, nearest = known, common
+        if best is not None:
+            self._put(best, None)
+            return best.id
+        story = _Story(_digest(" ".join(words)), array("I", smallest), keys)
+        self._put(story, [index.get(key) for key in keys] if self._mark is not None else None)
+        for key in keys:
+            index[key] = story
+        return story.id
+
+    def _put(self, story: _Story, replaced: list[_Story | None] | None) -> None:
+        """Put a story at the end of the queue; `replaced` is what its keys led to before, None for a known story."""
+        story.queued += 1
+        self._queue.append(story)
+        if self._mark is not None:
+            self._journal.append((self._unput, (story, replaced)))
+        if len(self._queue) > self._max_stories:
+            self._drop()
+
+    def _drop(self) -> None:
+        story = self._queue.popleft()
+        story.queued -= 1
+        gone: list[int] = []
+        if not story.queued:
+            for key in story.keys:
+                if self._index.get(key) is story:
+                    del self._index[key]
+                    gone.append(key)
+        if self._mark is not None:
+            self._journal.append((self._undrop, (story, gone)))
+
+    # ------------------------------------------------------------------------------------------------ undo
+
+    def mark(self) -> Mark:
+        """Return a point to go back to, and give up going back to an earlier one: what came before it stays."""
+        self._mark = Mark()
+        self._journal.clear()
+        return self._mark
+
+    def undo(self, mark: Mark) -> None:
+        """Go back to the mark as if nothing had been remembered since. Raises ValueError when it is not the newest."""
+        if mark is not self._mark:
+            raise ValueError("this mark was replaced by a newer one: undo only the batch that was marked last")
+        while self._journal:
+            step, arguments = self._journal.pop()
+            step(*arguments)
+
+    def _unremember(self, mention_id: str, before: Remembered | None) -> None:
+        self._events.pop()
+        if before is None:
+            self._latest.pop(mention_id, None)
+        else:
+            self._latest[mention_id] = before
+
+    def _unforget(self, event: tuple[str, Remembered], was_latest: bool) -> None:
+        self._events.appendleft(event)
+        if was_latest:
+            self._latest[event[0]] = event[1]
+
+    def _unput(self, story: _Story, replaced: list[_Story | None] | None) -> None:
+        self._queue.pop()
+        story.queued -= 1
+        for key, before in zip(story.keys, replaced, strict=True) if replaced is not None else ():
+            if before is None:
+                self._index.pop(key, None)
+            else:
+                self._index[key] = before
+
+    def _undrop(self, story: _Story, gone: list[int]) -> None:
+        self._queue.appendleft(story)
+        story.queued += 1
+        for key in gone:
+            self._index[key] = story
+
+
+def _long_words(tokens: Sequence[str]) -> list[str]:
+    """Return the words that make most stories: of letters, and of more than three."""
+    if len(tokens) > MAX_WORDS:
+        tokens = tokens[:MAX_WORDS]
+    words = [word for word in tokens if len(word) > _SHORT and word.isalpha()]
+    if "https" in words or "http" in words:
+        tokens = _without_addresses(tokens)
+        words = [word for word in tokens if len(word) > _SHORT and word.isalpha()]
+    return words
+
+
+def _all_words(tokens: Sequence[str]) -> list[str]:
+    """Return all words of letters; characters where a script has no spaces between words."""
+    words = [word for word in _without_addresses(tokens[:MAX_WORDS]) if word.isalpha()]
+    if words and words[0] == "rt":
+        del words[:2]
+    if len(words) <= MIN_WORDS and any(len(word) > MIN_WORDS and not word.isascii() for word in words):
+        return list("".join(words)[:MAX_WORDS])
+    return words
+
+
+def _without_addresses(tokens: Sequence[str]) -> list[str]:
+    words = []
+    skip = 0
+    for word in tokens:
+        if word in ("https", "http"):
+            skip = _ADDRESS_WORDS
+        elif skip:
+            skip -= 1
+        else:
+            words.append(word)
+    return words
+
+
+def _in_common(sketch: array[int], other: Sequence[int]) -> float:
+    """Return the estimated Jaccard index of two sketches: the share of the smallest of both that are in both.
+
+    0 where it is surely below NEAR, which is found out sooner.
+    """
+    both = set(sketch).intersection(other)
+    if len(both) < NEAR * max(len(sketch), len(other)):
+        return 0.0
+    smallest = sorted({*sketch, *other})[:_SKETCH]
+    return len(both.intersection(smallest)) / len(smallest)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
