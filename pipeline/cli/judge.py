@@ -294,6 +294,7 @@ def _newest(client: Any, mention_id: str) -> JudgedMention | None:
     for start in starts:
         newest: tuple[int, bytes] | None = None
         with Reader(client, [ENRICHED], start) as reader:
+            message: Any  # confluent-kafka's types allow headers and offsets that a read record never has
             for message in reader.until_end():
                 event, _, _revision = (codec.header(message.headers(), "ce_id") or "").rpartition("@")
                 value = message.value()

@@ -105,7 +105,6 @@ _CONTRAST_WORDS: Final = """
 _CONTRASTS: Final = frozenset(_CONTRAST_WORDS.split())
 _FEW: Final = 7
 _TECHNICAL: Final = ("```", "<!--", "::", "()", "</", "{", "github.com", "0x", "**", "###", "- [ ]", "->")
-_MAYBE_TECHNICAL: Final = ("`", "<", "{", "(", "*", "::", "#", "->", "0x", "github.com", "- [ ]")
 
 
 class HandSet:
@@ -133,7 +132,7 @@ class HandSet:
             found.append(("praise before a matter", _times(_TERMS["praise before a matter"], sums[3] / 2)))
         if not _CONTRASTS.isdisjoint(seen.words):
             found.append(("but", _TERMS["but"]))
-        if any(mark in seen.text for mark in _MAYBE_TECHNICAL) and sum(mark in seen.text for mark in _TECHNICAL) >= 2:
+        if _is_technical(seen.text):
             found.append(("technical text", _TERMS["technical text"]))
         if seen.rating is not None:
             if seen.rating >= 0.75:
@@ -145,6 +144,13 @@ class HandSet:
         elif seen.kind is Kind.ARTICLE:
             found.append(("an article", _TERMS["an article"]))
         return found
+
+
+def _is_technical(text: str) -> bool:
+    """Whether a text has two signs of code or of a technical form. Most texts have none, and that is seen at once."""
+    if not ("`" in text or "<" in text or "{" in text or "(" in text or "*" in text or "#" in text or "::" in text):
+        return False
+    return sum(mark in text for mark in _TECHNICAL) >= 2
 
 
 def _times(weights: Vector, factor: float) -> Vector:

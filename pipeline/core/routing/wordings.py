@@ -54,12 +54,13 @@ class Wordings:
 
     def __init__(self, wordings: Mapping[int, Iterable[str]]) -> None:
         self._root = _Node()
-        self._starts: dict[str, tuple[_Node, ...]] = {}
+        self._starts = _Starts(self._root)
         for number, texts in wordings.items():
             for text in texts:
                 self._add(text, number)
                 if "'" in text:  # people leave it out
                     self._add(text.replace("'", ""), number)
+        self._opening = self._root.next.get(BEGINNING)
 
     def _add(self, text: str, number: int) -> None:
         parts = _SPLIT.findall(text.lower())
@@ -91,27 +92,31 @@ class Wordings:
 
     def find(self, found: Sequence[str]) -> list[Hit]:
         """Return the wordings in these words (see `words`), in order, without those within a longer one."""
-        starts = self._starts
         hits: list[Hit] = []
-        opening = self._root.next.get(BEGINNING)
-        if opening is not None and found:
-            for node in _children(opening, found[0]):
+        if found and self._opening is not None:
+            for node in _children(self._opening, found[0]):
                 _walk(node, found, -1, 1, hits)
-        for at, word in enumerate(found):
-            nodes = starts.get(word)
-            if nodes is None:
-                nodes = self._remember(word)
-            for node in nodes:
-                if node.next or node.prefixes:
+        last = len(found) - 1
+        for at, nodes in enumerate(map(self._starts.__getitem__, found)):
+            for node in nodes:  # most words begin nothing
+                if node.prefixes or (at < last and found[at + 1] in node.next):
                     _walk(node, found, at, at + 1, hits)
-                else:
+                elif node.says:
                     hits.append(Hit(at, at + 1, node.says))
         return _longest(hits) if len(hits) > 1 else hits
 
-    def _remember(self, word: str) -> tuple[_Node, ...]:
-        if len(self._starts) >= _REMEMBERED:
-            self._starts.clear()
-        nodes = self._starts[word] = tuple(_children(self._root, word))
+
+class _Starts(dict[str, tuple[_Node, ...]]):
+    """The nodes a word begins at, found once a word. C code does the look-up."""
+
+    def __init__(self, root: _Node) -> None:
+        super().__init__()
+        self._root = root
+
+    def __missing__(self, word: str) -> tuple[_Node, ...]:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        nodes = self[word] = tuple(_children(self._root, word))
         return nodes
 
 
