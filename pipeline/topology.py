@@ -31,6 +31,7 @@ HEARTBEATS: Final = "heartbeats"
 ERASURES: Final = "erasures"
 COVERAGE: Final = "coverage"
 CHECKPOINTS: Final = "connector-checkpoints"
+BRANDS: Final = "reputation-brands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,13 @@ STAGES: Final = (
         "match, deduplicate, judge, route, count",
     ),
     # Pulse and Tick in, Alert out; folded state in a table, last applied offset in every value.
-    Stage("reputation", "Faust", (PULSE,), (ALERTS, HEARTBEATS, PULSE + "-dlq"), "fold windows, find incidents"),
+    Stage(
+        "reputation",
+        "Faust",
+        (PULSE, BRANDS),
+        (ALERTS, HEARTBEATS, BRANDS, PULSE + "-dlq"),
+        "fold windows, find incidents",
+    ),
     # Alert in, notification out; at least once, with a key that lets receivers drop repeats.
     Stage("notify", "aiokafka", (ALERTS, HEARTBEATS), (ALERTS + "-dlq",), "tell on-call, repeat until resolved"),
 )
@@ -96,7 +103,10 @@ def topics(
         ),
         topic(PULSE, events.Pulse, brand, "counts by brand, source and minute", retention=2 * DAY),
         topic(ALERTS, events.Alert, "brand/fingerprint", "incidents", cleanup="compact,delete", retention=90 * DAY),
-        topic(HEARTBEATS, events.Heartbeat, "partition", "heartbeats that came through", retention=HOUR),
+        topic(BRANDS, events.Counts, brand, "what reputation remembers", cleanup="compact", retention=None),
+        topic(
+            HEARTBEATS, events.Heartbeat, "partition", "heartbeats that came", cleanup="compact,delete", retention=HOUR
+        ),
         topic(ERASURES, events.Erasure, "id", "what must be erased", cleanup="compact,delete", retention=90 * DAY),
         topic(COVERAGE, events.Coverage, "connector", "what was heard and what was not", retention=90 * DAY),
         topic(CHECKPOINTS, events.Checkpoint, "connector", "where connectors go on", cleanup="compact", retention=None),
