@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from pipeline.contract.events import Kind, Label, Mention, Priority, State
+from pipeline.core.intents import Intent
 
 Facts = Mapping[str, object]
 Getter = Callable[[Mention, Facts], Any]
@@ -85,7 +86,8 @@ FIELDS: Final[Mapping[str, Field]] = {
         Field("language", "name", _language),
         *_judged("name", "sentiment", values=tuple(label.value for label in Label)),
         *_judged("name", "priority", values=tuple(priority.value for priority in Priority)),
-        *_judged("name", "intent", "brand", "campaign", "department"),
+        *_judged("name", "intent", values=tuple(intent.value for intent in Intent)),
+        *_judged("name", "brand", "campaign", "department"),
         *_judged("number", "sentiment.score", "sentiment.vader", "sentiment.confidence", "spam"),
     )
 }
