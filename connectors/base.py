@@ -1,27 +1,30 @@
-"""What a connector is. Nothing here sleeps, retries, logs or publishes: the runner does.
+"""What a connector is: it asks a source and gives pages. It never waits, retries, logs or publishes; the runner does.
 
-A connector is one of three: it is asked (`PollingConnector`), it holds a connection open (`StreamingConnector`), or it
-is called (`PushConnector`). Each gives `Page`s: mentions, oldest first, and the cursor to go on from.
+A connector declares `name`, `settings_type` and `to_mention`, and has one of three forms: it is asked
+(`PollingConnector.fetch`), it holds a connection open (`StreamingConnector.listen`), or it is called
+(`PushConnector.serve`). Each gives `Page`s: mentions, oldest first, and the cursor to go on from.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from pipeline.config.model import Secret
+from connectors import reading
+from connectors.http import Http
+from pipeline.config.model import Duration, Secret
 from pipeline.config.secrets import resolve
-from pipeline.contract.errors import ConfigError
+from pipeline.contract import codec
+from pipeline.contract.errors import ConfigError, InvalidMessageError
 from pipeline.contract.events import Mention
 
-if TYPE_CHECKING:
-    import asyncio
-
-    from connectors.http import Http
+MAX_LINKS: Final = 100  # links and tags kept of a mention
+MAX_LINK: Final = 2_000  # characters of one
 
 Clock = Callable[[], datetime]
 
@@ -41,25 +44,36 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A part of an answer that could not be read: kept as it came for the dead letters. `error` quotes nothing."""
+
+    value: bytes
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One answer of a source: its mentions, oldest first, and where to go on from.
 
-    `cursor` is kept as it is by the runner and means something to the connector only. `is_full` says that there is
-    more at once, so the runner asks again without waiting. `gap` is what is known to have been missed.
+    `cursor` is kept as it is by the runner and means something to the connector only. `is_full` says that more is
+    waiting, so the runner asks again at once. `gap` is what is known to have been missed, `expected` the source's own
+    total where it gives one.
     """
 
-    mentions: Sequence[Mention]
-    cursor: str | None
+    mentions: Sequence[Mention] = ()
+    cursor: str | None = None
     is_full: bool = False
     gap: Gap | None = None
+    expected: int | None = None
+    rejected: Sequence[Rejected] = ()
 
 
 class Settings(BaseModel):
     """Base of a connector's settings.
 
-    A secret is a field of type `SecretStr`, say `token`. In `earshot.yaml` it is never written itself: `token_env`
-    names an environment variable or `token_file` a file (or `token: {env: NAME}`), read when the settings are made. Raises ConfigError, which
-    never holds a value.
+    A secret is a field of type `SecretStr`, say `token`. In `earshot.yaml` it is never written itself:
+    `token: {env: NAME}` names an environment variable, `token: {file: PATH}` a file; it is read when the settings are
+    made. `token_env: NAME` and `token_file: PATH` say the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
@@ -70,45 +84,62 @@ class Settings(BaseModel):
         if not isinstance(given, Mapping):
             return given
         found = dict(given)
-        for name, field in cls.model_fields.items():
-            if "SecretStr" not in str(field.annotation):
-                continue
-            if isinstance(found.get(name), str):
-                raise ConfigError(f"{name}: secrets are not written into the file — use {name}_env or {name}_file")
+        for name in _secret_names(cls):
+            value = found.pop(name, None)
             env, file = found.pop(f"{name}_env", None), found.pop(f"{name}_file", None)
-            if isinstance(found.get(name), Mapping):
-                env, file = found[name].get("env", env), found[name].get("file", file)
-            if env is not None or file is not None:
+            if isinstance(value, SecretStr):
+                found[name] = value
+            elif isinstance(value, Mapping) and set(value) <= {"env", "file"}:
+                found[name] = resolve(Secret(env=value.get("env", env), file=value.get("file", file)), where=name)
+            elif value is not None:
+                raise ConfigError(f"{name}: secrets are not written into this file — write {{env: NAME}}")
+            elif env is not None or file is not None:
                 found[name] = resolve(Secret(env=env, file=file), where=name)
         return found
+
+
+class PollingSettings(Settings):
+    """Settings of a source that is asked."""
+
+    poll_interval: Duration = Field(default=60.0, ge=0.05)
+    """How often to ask while there is something new."""
+    slowest_poll: Duration = Field(default=600.0, ge=0.05)
+    """How seldom to ask at the least, when nothing has been new for long."""
+
+
+def _secret_names(settings_type: type[Settings]) -> Iterator[str]:
+    for name, field in settings_type.model_fields.items():
+        if field.annotation is SecretStr or SecretStr in getattr(field.annotation, "__args__", ()):
+            yield name
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def read_settings(settings_type: type[SettingsT], instance: str, given: Mapping[str, Any]) -> SettingsT:
-    """Return a source's settings. Raises ConfigError that names the setting and says what is possible."""
+    """Return a source's settings. Raises ConfigError that names every wrong setting and says what is possible."""
     try:
         return settings_type.model_validate(dict(given))
     except ConfigError as error:
         raise ConfigError(f"sources.{instance}.{error}") from None
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in wrong["loc"])
-        if wrong["type"] == "extra_forbidden":
-            known = ", ".join(_written_names(settings_type)) or "none"
-            raise ConfigError(f"sources.{instance}.{where}: there is no such setting; there are: {known}") from None
-        if wrong["type"] == "missing":
-            raise ConfigError(f"sources.{instance}.{where} is missing: this source needs it") from None
-        raise ConfigError(f"sources.{instance}.{where}: {wrong['msg']}") from None
+        found = error.errors(include_input=False, include_url=False)
+        raise ConfigError("\n".join(_words(settings_type, instance, one) for one in found)) from None
 
 
-def _written_names(settings_type: type[Settings]) -> Iterator[str]:
-    for name, field in settings_type.model_fields.items():
-        if "SecretStr" in str(field.annotation):
-            yield from (f"{name}_env", f"{name}_file")
-        else:
-            yield name
+def _words(settings_type: type[Settings], instance: str, error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in ("sources", instance, *error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{where}: there is no such setting; there are: {', '.join(sorted(settings_type.model_fields))}"
+    if error["type"] == "missing":
+        return f"{where} is missing: this source needs it"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def secrets_of(settings: Settings) -> list[SecretStr]:
+    """Return the secrets in settings, for those who must keep them out of what they say."""
+    found = (getattr(settings, name) for name in _secret_names(type(settings)))
+    return [value for value in found if isinstance(value, SecretStr)]
 
 
 def reveal(secret: SecretStr | None) -> str | None:
@@ -124,7 +155,9 @@ class Connector(Generic[SettingsT]):
     """
 
     name: ClassVar[str]
-    settings_type: type[SettingsT]
+    settings_type: ClassVar[type[Settings]] = Settings
+    seen_limit: ClassVar[int] = 500
+    """How many marks a checkpoint keeps to recognise what was published: as many as an overlap can bring again."""
 
     def __init__(self, name: str, settings: SettingsT, http: Http, clock: Clock = utc_now) -> None:
         self.instance = name
@@ -132,18 +165,69 @@ class Connector(Generic[SettingsT]):
         self.http = http
         self.clock = clock
 
-    def parse(self, body: bytes, now: datetime) -> Iterator[Mention]:
-        """Yield the mentions of one recorded answer, oldest first, as `earshot parse` and the tests use it.
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        """Return the mention that this object of the source's is; None when it is another kind of object.
 
-        `now` becomes `collected_at`. Raises SourceUnavailableError when the body is not this source's format.
+        A row of the right kind that cannot be read raises KeyError, TypeError, ValueError or AttributeError.
         """
         raise NotImplementedError
 
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        """Yield the mentions in a recorded answer, whichever kind it is, as `earshot parse` and the tests use it.
+
+        `now` becomes `collected_at`. Raises InvalidMessageError when the body is nothing this source sends.
+        """
+        return cls.unique(cls.attempt(row, now) for row in reading.walk(reading.documents(body)))
+
+    @classmethod
+    def attempt(cls, row: Any, now: datetime) -> Mention | str | None:
+        """Return `to_mention` of a row, or in words why it cannot be read, without quoting it."""
+        try:
+            return cls.to_mention(row, now)
+        except InvalidMessageError as error:
+            return str(error)
+        except KeyError as error:
+            return f"the field {error} is missing"
+        except (TypeError, ValueError, AttributeError, LookupError, OverflowError, RecursionError) as error:
+            return f"not readable ({type(error).__name__})"
+
+    @staticmethod
+    def unique(found: Iterable[Mention | str | None]) -> Iterator[Mention]:
+        """Yield the mentions, each revision and state once: answers repeat objects inside others."""
+        known = set()
+        for mention in found:
+            if isinstance(mention, Mention) and (mention.id, mention.revision, mention.state) not in known:
+                known.add((mention.id, mention.revision, mention.state))
+                yield mention
+
+    def page(self, rows: Iterable[Any], cursor: str | None, **more: Any) -> Page:
+        """Return a page of these rows, oldest first. Unreadable rows go to the dead letters, others are left out."""
+        now = self.clock()
+        mentions, rejected = [], []
+        for row in rows:
+            found = self.attempt(row, now)
+            if isinstance(found, str):
+                rejected.append(Rejected(reading.as_bytes(row), f"{self.name}: {found}"))
+            else:
+                mentions.append(found)
+        return Page(list(self.unique(mentions)), cursor, rejected=rejected, **more)
+
+    async def check(self) -> str:
+        """Make one real request; return what was found, for a person. Raises what the runner would see."""
+        raise NotImplementedError
+
+    async def cursor_at(self, since: datetime) -> str | None:  # noqa: ARG002 - most sources cannot
+        """Return the cursor from which the connector goes through what is newer than `since`.
+
+        Raises ConfigError where the source has no past that can be asked for by time.
+        """
+        raise ConfigError(f"{self.instance}: the source {self.name} cannot be asked for its past")
+
 
 class PollingConnector(Connector[SettingsT]):
-    """A source that is asked every `poll_interval` seconds."""
-
-    poll_interval: ClassVar[float] = 60.0
+    """A source that is asked again and again."""
 
     async def fetch(self, cursor: str | None) -> Page:
         """Return what the source has at or after `cursor`; from the newest when it is None.
@@ -153,14 +237,12 @@ class PollingConnector(Connector[SettingsT]):
         """
         raise NotImplementedError
 
-    def cursor_at(self, since: datetime) -> str | None:  # noqa: ARG002 - most sources cannot
-        """Return the cursor from which `fetch` gives what is newer than `since`, None where there is no past."""
-        return None
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two requests: the setting `poll_interval` where the connector has one."""
-        return float(getattr(self.settings, "poll_interval", None) or self.poll_interval)
+    async def check(self) -> str:
+        page = await self.fetch(None)
+        newest = max((mention.created_at for mention in page.mentions), default=None)
+        if newest is None:
+            return "it answers, with nothing that matches"
+        return f"it answers with {len(page.mentions)} mentions, the newest of {newest:%Y-%m-%d %H:%M} UTC"
 
 
 class StreamingConnector(Connector[SettingsT]):
@@ -174,13 +256,65 @@ class StreamingConnector(Connector[SettingsT]):
         """
         raise NotImplementedError
 
+    async def check(self) -> str:
+        pages = self.listen(None)
+        try:
+            async for _ in pages:
+                return "it answers, and frames arrive"
+        finally:
+            close = getattr(pages, "aclose", None)
+            if close is not None:
+                await close()
+        return "it answers, but ends the connection at once"
+
 
 Publish = Callable[[Page], Awaitable[None]]
+Listening = Callable[[str], None]
 
 
 class PushConnector(Connector[SettingsT]):
     """A source that calls us."""
 
-    async def serve(self, publish: Publish, stop: asyncio.Event) -> None:
-        """Listen until `stop` is set. `publish` returns when the broker has the page: only then answer with 2xx."""
+    async def serve(self, publish: Publish, listening: Listening) -> None:
+        """Serve until cancelled. Calls `listening(address)` once requests are accepted.
+
+        `publish` returns when the broker has the page: only then answer with 2xx. It raises a RetriableError when it
+        has not: ask the sender to come again.
+        """
         raise NotImplementedError
+
+
+def mention(
+    source: str, native_id: object, *, created_at: datetime | None, now: datetime, text: str | None = "", **more: Any
+) -> Mention:
+    """Return a mention with what every connector must see to: an id, clean texts within limits, times in UTC.
+
+    Fields that are None fall back to their defaults. A missing `created_at` becomes `now`. Raises ValueError when
+    there is no id.
+    """
+    native = codec.clean(str(native_id)).strip() if native_id is not None else ""
+    if not native:
+        raise ValueError("no id")
+    given = {key: value for key, value in more.items() if value is not None}
+    for key in ("title", "language", "url", "subject"):
+        if isinstance(given.get(key), str):
+            given[key] = codec.clean(given[key])[: codec.MAX_TEXT]
+    for key in ("links", "tags"):
+        if key in given:
+            found = dict.fromkeys(codec.clean(str(value))[:MAX_LINK] for value in given[key] if value)
+            given[key] = tuple(found)[:MAX_LINKS]
+    at = created_at or now
+    return Mention(
+        id=f"{source}:{native}",
+        source=source,
+        native_id=native,
+        created_at=(at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC),
+        collected_at=now,
+        text=codec.clean(text or "")[: codec.MAX_TEXT],
+        **given,
+    )
+
+
+def stamped(found: Mention, *, connector: str, backfill: bool = False) -> Mention:
+    """Return the mention with the name of the configured source that heard it."""
+    return msgspec.structs.replace(found, connector=connector, backfill=backfill or found.backfill)

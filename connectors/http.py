@@ -1,205 +1,324 @@
-"""The one HTTP client of all connectors: timeouts, a User-Agent with a contact, limits, and errors that are ours.
+"""The one way to ask a source: timeouts, a User-Agent with a contact, limits on bodies, and errors by what to do next.
 
-An error names the host and the status, never the address: paths and queries may hold a token.
+| answer                                   | raised                                        |
+|------------------------------------------|-----------------------------------------------|
+| 429; 403 with no requests left           | RateLimitedError(retry_after)                 |
+| 408, 425, 5xx                            | UnavailableError, with `retry_after` if given |
+| other 4xx                                | SourceRefusedError                            |
+| no answer, too slow, too large, not JSON | SourceUnavailableError                        |
+
+An error names the host and the path, never the query, a header or the body: tokens travel in those.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import ipaddress
+import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 import httpx
+from pydantic import SecretStr
 
-from connectors.base import Clock, utc_now
-from connectors.pacing import Quota, quota, seconds_until
-from pipeline.contract.errors import RateLimitedError, SourceRefusedError, SourceUnavailableError
+from connectors import pacing, reading
+from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.metrics import Metrics
 
-MAX_BODY: Final = 20_000_000  # bytes after decompression
-MAX_REDIRECTS: Final = 5
-TOTAL_SECONDS: Final = 60.0  # for one answer, so that a source that drips bytes holds nobody up
-TIMEOUT: Final = httpx.Timeout(20.0, connect=10.0)
-Observe = Callable[[str, float, Quota | None], None]
-"""Told of every request: its outcome (ok, unchanged, limited, refused, unavailable), its seconds, the quota left."""
+TIMEOUT: Final = httpx.Timeout(10.0, read=30.0)
+TOTAL_TIMEOUT: Final = 60.0  # of one request with its redirects: a source that sends a byte a second is not waited for
+MAX_BODY: Final = 20_000_000  # bytes, after decompression
+MAX_REDIRECTS: Final = 4
+HOMEPAGE: Final = "https://github.com/earshot/earshot"
 
 _ADVICE: Final = {
-    400: "look at the source's settings: the request is not understood",
-    401: "the credentials are missing or wrong: set them and start again",
-    403: "access is denied: look at the credentials and what they permit",
-    404: "there is nothing at this address: look at names and addresses in the settings",
-    410: "this source has gone for good: take it out of the configuration",
+    400: "the request is wrong; look at this source's settings",
+    401: "the credentials are wrong or have expired; renew them",
+    402: "the account has to be paid for",
+    403: "access is forbidden; look at the credentials' permissions and the source's terms",
+    404: "there is nothing at this address; look at names and addresses in the settings",
+    410: "it is gone for good; take it out of the settings",
+    451: "it is withheld for legal reasons",
 }
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_SAFE: Final = re.compile(r"[^\x20-\x7e\u00a1-\u024f]")
+
+
+class UnavailableError(SourceUnavailableError):
+    """A source answers with an error of its own. `retry_after` is in seconds, None when it did not say."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a source answered. `headers` have lower-case names. `json` is None unless asked for."""
+    """What a source answered. Header names are lower-case; `url` is where it was found after redirects."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-    json: Any = field(default=None, repr=False)
-    url: str = field(default="", repr=False)
-    moved_to: str | None = field(default=None, repr=False)  # after a permanent redirect
+    url: str = field(repr=False)
+    moved_to: str | None = field(default=None, repr=False)  # set when every redirect on the way was a permanent one
+    json: Any = field(default=None, repr=False)  # where it was asked for
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the source says that nothing is new since `etag` and `last_modified`."""
-        return self.status == httpx.codes.NOT_MODIFIED
+        """Whether the source says that nothing has changed since the given ETag or time."""
+        return self.status == 304
+
+
+def user_agent(contact: str | None) -> str:
+    """Return our User-Agent: who asks, and how to reach whoever runs it."""
+    try:
+        number = version("earshot")
+    except PackageNotFoundError:
+        number = "0"
+    return f"earshot/{number} (+{_SAFE.sub('', contact) if contact else HOMEPAGE})"
+
+
+def make_client(contact: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """Return the client that all connectors of a process share. It connects with its first request."""
+    return httpx.AsyncClient(
+        # gzip only: others can grow a thousandfold beyond what our bounded decompression understands
+        headers={"User-Agent": user_agent(contact), "Accept-Encoding": "gzip"},
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30.0),
+        transport=transport,
+        trust_env=transport is None,
+    )
 
 
 class Http:
-    """GET requests of one connector instance. Opens nothing until the first request; close it at the end."""
+    """One connector's requests. Remembers what the source last said about its rate limit in `quota`."""
 
     def __init__(
         self,
+        client: httpx.AsyncClient,
         *,
-        contact: str | None = None,
-        observe: Observe | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        connector: str,
+        metrics: Metrics | None = None,
+        clock: Callable[[], datetime],
+        secrets: Iterable[SecretStr] = (),
         max_body: int = MAX_BODY,
-        clock: Clock = utc_now,
+        total_timeout: float = TOTAL_TIMEOUT,
     ) -> None:
-        self.user_agent = f"earshot/0.1 (+{contact or 'https://github.com/earshot/earshot'})"
-        self.quota: Quota | None = None
-        self._observe = observe or (lambda *_: None)
-        self._transport = transport
-        self._max_body = max_body
+        self.client = client
+        self.quota: pacing.Quota | None = None
+        self.max_body = max_body
+        self._connector = connector
+        self._metrics = metrics
         self._clock = clock
-        self._client: httpx.AsyncClient | None = None
+        self._secrets = [secret.get_secret_value() for secret in secrets]
+        self._total_timeout = total_timeout
 
     async def get_json(
-        self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Return the answer with `json` read. Raises as `get_bytes`, and SourceUnavailableError when it is no JSON."""
+        """Return the answer to a GET with its JSON in `json`. Raises what the table at the top says."""
         answer = await self.get_bytes(url, params, {"Accept": "application/json", **(headers or {})})
-        if answer.is_unchanged:
-            return answer
-        try:
-            content = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            raise SourceUnavailableError(f"{_host(url)} answered with something that is not JSON") from None
-        return Answer(answer.status, answer.headers, answer.body, content, answer.url, answer.moved_to)
+        return answer if answer.is_unchanged else replace(answer, json=as_json(answer))
 
     async def get_bytes(
         self,
         url: str,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         *,
         etag: str | None = None,
         last_modified: str | None = None,
     ) -> Answer:
-        """Return a 2xx answer, or 304 where `etag` or `last_modified` still hold.
-
-        Raises RateLimitedError (429, or a wait is asked for), SourceUnavailableError (no answer, 5xx, larger than
-        `max_body`), SourceRefusedError (other 4xx, endless redirects, a malformed address).
-        """
-        sent = dict(headers or {})
+        """Return the answer to a GET; with `etag` or `last_modified` it may be 304. Raises what the table says."""
+        given = dict(headers or {})
         if etag:
-            sent["If-None-Match"] = etag
+            given["If-None-Match"] = etag
         if last_modified:
-            sent["If-Modified-Since"] = last_modified
-        began = time.monotonic()
-        outcome = "unavailable"
+            given["If-Modified-Since"] = last_modified
+        return await self.request("GET", url, params=params, headers=given)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer to any request. Raises what the table says."""
+        began, outcome = time.monotonic(), "unreachable"
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
-                answer = await self._get(url, params, sent)
-            outcome = "unchanged" if answer.is_unchanged else "ok"
-        except RateLimitedError:
-            outcome = "limited"
-            raise
-        except SourceRefusedError:
-            outcome = "refused"
-            raise
+            async with asyncio.timeout(self._total_timeout):
+                answer = await self._follow(method, url, params=params, headers=headers, json=json, data=data)
+            self.quota = pacing.quota(answer.headers, self._clock()) or self.quota
+            outcome = "ok"
+            error = error_for(answer, self._clock(), self._secrets)
+            if error is not None:
+                outcome = "limited" if isinstance(error, RateLimitedError) else _outcome(answer.status)
+                raise error
+            return answer
         except TimeoutError:
-            raise SourceUnavailableError(f"{_host(url)} did not answer within {TOTAL_SECONDS:.0f} s") from None
-        finally:
-            self._observe(outcome, time.monotonic() - began, self.quota)
-        return answer
-
-    async def _get(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]) -> Answer:
-        try:
-            async with self._opened().stream("GET", url, params=dict(params or {}) or None, headers=headers) as got:
-                self.quota = quota(got.headers, self._clock())
-                self._check(_host(url), got)
-                body = await self._body(_host(url), got)
-                moved = [hop for hop in got.history if hop.status_code in (301, 308)]
-                is_permanent = bool(moved) and len(moved) == len(got.history)
-                return Answer(
-                    got.status_code,
-                    got.headers,
-                    body,
-                    url=str(got.url),
-                    moved_to=str(got.url) if is_permanent else None,
-                )
+            raise SourceUnavailableError(f"{place(url)} takes longer than {self._total_timeout:g} s") from None
         except httpx.TimeoutException:
-            raise SourceUnavailableError(f"{_host(url)} did not answer in time") from None
-        except httpx.TooManyRedirects:
-            raise SourceRefusedError(f"{_host(url)} redirects in a circle: look at the address") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise SourceRefusedError("the address is malformed: write it as https://host/path") from None
-        except httpx.TransportError as error:
-            raise SourceUnavailableError(f"{_host(url)} cannot be reached ({type(error).__name__})") from None
+            raise SourceUnavailableError(f"{place(url)} does not answer in time") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+            raise SourceRefusedError(f"{place(url)} is no address that can be asked; write https://…") from None
         except httpx.HTTPError as error:
-            raise SourceUnavailableError(f"{_host(url)}: the answer is unreadable ({type(error).__name__})") from None
+            raise SourceUnavailableError(f"{place(url)} cannot be reached: {_words(error)}") from None
+        finally:
+            if self._metrics is not None:
+                self._metrics.source_requests.labels(self._connector, outcome).inc()
+                self._metrics.source_request_seconds.labels(self._connector).observe(time.monotonic() - began)
 
-    def _check(self, host: str, got: httpx.Response) -> None:
-        status = got.status_code
-        if status < 300 or status == httpx.codes.NOT_MODIFIED:
-            return
-        wait = seconds_until(got.headers.get("retry-after"), self._clock())
-        is_used_up = status == 403 and self.quota is not None and self.quota.remaining == 0
-        if status == 429 or is_used_up or (status == 503 and wait is not None):
-            if wait is None and self.quota is not None:
-                wait = self.quota.resets_in
-            asked = "" if wait is None else f" for {wait:.0f} s"
-            raise RateLimitedError(f"{host} asks to wait{asked} ({status})", wait)
-        if status >= 500 or status in (408, 425):
-            raise SourceUnavailableError(f"{host} has trouble of its own ({status})")
-        advice = _ADVICE.get(status, "look at the source's settings and credentials")
-        raise SourceRefusedError(f"{host} refuses with {status}: {advice}")
+    async def _follow(self, method: str, url: str, **given: Any) -> Answer:
+        """Follow redirects of GET requests: never from https to http, never inwards, without our headers elsewhere."""
+        permanent = True
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._once(method, url, **given)
+            target = answer.headers.get("location")
+            if answer.status not in _REDIRECTS or not target or method != "GET":
+                return Answer(answer.status, answer.headers, answer.body, answer.url, url if permanent and _ else None)
+            permanent = permanent and answer.status in (301, 308)
+            new = httpx.URL(answer.url).join(target)
+            old = httpx.URL(answer.url)
+            if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
+                raise SourceRefusedError(f"{place(url)} redirects to {new.scheme}, which is not followed")
+            if _is_inside(new.host) and not _is_inside(old.host):
+                raise SourceRefusedError(f"{place(url)} redirects into the local network, which is not followed")
+            given["params"] = None
+            if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
+                given["headers"] = None
+            url = str(new)
+        raise SourceUnavailableError(f"{place(url)} redirects more than {MAX_REDIRECTS} times")
 
-    async def _body(self, host: str, got: httpx.Response) -> bytes:
-        parts: list[bytes] = []
+    async def _once(self, method: str, url: str, **given: Any) -> Answer:
+        given = {key: value for key, value in given.items() if value is not None}
+        async with self.client.stream(method, url, **given) as response:
+            headers = {key.lower(): value for key, value in response.headers.items()}
+            encoding = headers.get("content-encoding", "").lower()
+            body = b"".join([part async for part in self._bounded(response, encoding)])
+            return Answer(response.status_code, headers, body, str(response.url))
+
+    async def _bounded(self, response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
+        """Yield the body decompressed, never more than `max_body` bytes of it in memory."""
+        if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise SourceUnavailableError(f"{place(str(response.url))} compresses in a way that was not asked for")
+        inflate = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding not in ("", "identity") else None
         size = 0
-        async for part in got.aiter_bytes():
+        async for raw in response.aiter_raw():
+            part = raw
+            if inflate is not None:
+                try:
+                    part = inflate.decompress(raw, self.max_body - size + 1)
+                except zlib.error:
+                    raise SourceUnavailableError(f"{place(str(response.url))} sends broken compression") from None
             size += len(part)
-            if size > self._max_body:
-                raise SourceUnavailableError(f"{host} answered with more than {self._max_body} bytes")
-            parts.append(part)
-        return b"".join(parts)
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                headers={"User-Agent": self.user_agent},
-                timeout=TIMEOUT,
-                follow_redirects=True,
-                max_redirects=MAX_REDIRECTS,
-                transport=self._transport,
-            )
-        return self._client
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+            if size > self.max_body:
+                raise SourceUnavailableError(f"{place(str(response.url))} sends more than {self.max_body} bytes")
+            yield part
+        if inflate is not None and size and not inflate.eof:
+            raise SourceUnavailableError(f"{place(str(response.url))} breaks off in the middle of its answer")
 
 
-def _host(url: str) -> str:
-    """Return the host of an address: all of it that may be shown."""
+def as_json(answer: Answer) -> Any:
+    """Return the JSON in an answer. Raises SourceUnavailableError when it is something else."""
     try:
-        return httpx.URL(url).host or "the source"
-    except (httpx.InvalidURL, TypeError):
-        return "the source"
+        return reading.json_value(answer.body)
+    except ValueError:
+        kind = _SAFE.sub("", answer.headers.get("content-type", "no content type"))[:60]
+        what = f"{len(answer.body)} bytes of {kind}" if answer.body else "an empty body"
+        raise SourceUnavailableError(f"{place(answer.url)} sends {what} instead of JSON") from None
+
+
+def error_for(answer: Answer, now: datetime, secrets: Iterable[str] = ()) -> EarshotError | None:
+    """Return the error an answer means, None where it means none. A pure function: the table at the top."""
+    status, headers = answer.status, answer.headers
+    if status < 300 or status == 304:
+        return None
+    where = place(answer.url)
+    wait = pacing.seconds_until(headers.get("retry-after"), now)
+    known = pacing.quota(headers, now)
+    if status == 429 or (status == 403 and known is not None and known.remaining < 1):
+        if wait is None and known is not None and known.remaining < 1:
+            wait = pacing.allowed_in(known, now)
+        return RateLimitedError(f"{where} asks to wait ({status})", wait)
+    if status in (408, 425) or status >= 500:
+        return UnavailableError(f"{where} answers with an error of its own ({status})", wait)
+    if status < 400:
+        return SourceUnavailableError(f"{where} redirects without saying where to ({status})")
+    said = said_by(answer.body, secrets)
+    advice = _ADVICE.get(status, "look at this source's settings")
+    return SourceRefusedError(f"{where} refuses ({status}){f': {said}' if said else ''} — {advice}")
+
+
+def said_by(body: bytes, secrets: Iterable[str] = ()) -> str:
+    """Return what a JSON error body says in words, short and harmless to show; empty where it says nothing."""
+    try:
+        value = reading.json_value(body[:20_000])
+    except ValueError:
+        return ""
+    found = value
+    for key in ("error", "errors", "message", "detail", "error_description", "title"):
+        if isinstance(found, list) and found:
+            found = found[0]
+        if isinstance(found, dict) and key in found:
+            inner = found[key]
+            if isinstance(inner, dict | list) and inner:
+                found = inner
+            elif isinstance(inner, str):
+                found = inner
+                break
+    if not isinstance(found, str):
+        return ""
+    for secret in secrets:
+        if secret:
+            found = found.replace(secret, "***")
+    return _SAFE.sub(" ", found)[:160].strip()
+
+
+def place(url: str) -> str:
+    """Return host and path of an address: what may be shown of it."""
+    try:
+        parsed = httpx.URL(url)
+        return _SAFE.sub("", f"{parsed.host}{f':{parsed.port}' if parsed.port else ''}{parsed.path}")[:200] or "?"
+    except (httpx.InvalidURL, TypeError, ValueError, UnicodeError):
+        return "the address"
+
+
+def _outcome(status: int) -> str:
+    return "unavailable" if status in (408, 425) or status >= 500 or status < 400 else "refused"
+
+
+def _words(error: Exception) -> str:
+    """Say what happened to a connection without repeating an address."""
+    text = str(error).lower()
+    for sign, words in (
+        ("name or service not known", "its name is not known (DNS)"),
+        ("nodename nor servname", "its name is not known (DNS)"),
+        ("temporary failure in name resolution", "names cannot be looked up (DNS); is this machine online?"),
+        ("no address associated", "its name is not known (DNS)"),
+        ("certificate", "its certificate is not trusted"),
+        ("connection refused", "the connection is refused"),
+        ("all connection attempts failed", "no connection can be made; is this machine online?"),
+    ):
+        if sign in text:
+            return words
+    return f"the connection breaks ({type(error).__name__})"
+
+
+def _is_inside(host: str) -> bool:
+    """Whether a host is written as an address of this machine or a private network."""
+    if host in ("localhost", ""):
+        return True
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_global
+    except ValueError:
+        return host.endswith((".local", ".internal", ".localhost"))

@@ -1,111 +1,129 @@
-"""When to ask again: arithmetic only, no clock and no dice of its own.
+"""When to ask a source again. Arithmetic only: the clock and chance come in as arguments, nothing here waits.
 
-Sources say how long to wait in many forms: seconds, an HTTP date, epoch seconds or milliseconds, an ISO instant.
+Rate limits in the dialects of the platforms: seconds until the reset (Reddit), epoch seconds (X, Bluesky, GitHub),
+epoch milliseconds, ISO 8601 (Mastodon, Yelp), an HTTP date, and `Retry-After` as a number or a date (RFC 9110, 10.2.3).
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-MOST_WAIT: Final = 6 * 3600.0  # seconds; no source is given up for longer, whatever it asks
-_EPOCH: Final = 1_000_000_000.0  # a larger number of seconds is an instant, not a span
-_EPOCH_MS: Final = 100_000_000_000.0
-_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "x-rate-limit-")
+MAX_WAIT: Final = 6 * 3600.0  # a source that asks for more is asked again after this
+FIRST_BACKOFF: Final = 1.0
+MAX_BACKOFF: Final = 300.0
+IDLE_GROWTH: Final = 1.25
+JITTER: Final = 0.1  # share of a wait that chance moves it by, so that many instances do not ask at once
+TIGHT: Final = 0.2  # below this share of a rate limit, what is left is spread until its reset
+
+_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "x-rate-limit-", "ratelimit-daily")
+# A number of seconds is smaller than any epoch of this century; epoch milliseconds are larger than any in seconds.
+_EPOCH: Final = 1_000_000_000
+_EPOCH_MS: Final = 100_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a source says about its rate limit. `resets_in` is in seconds. Unsaid parts are None."""
+    """What a source says about its rate limit: how many requests are left until when."""
 
+    remaining: float
+    reset_at: datetime
     limit: float | None = None
-    remaining: float | None = None
-    resets_in: float | None = None
 
     @property
     def share(self) -> float | None:
-        """The share of the limit that is left, 0 to 1."""
-        if not self.limit or self.remaining is None:
-            return None
-        return min(1.0, max(0.0, self.remaining / self.limit))
+        """The share that is left, 0 to 1; None where the source does not say of how many."""
+        return None if not self.limit else max(0.0, min(1.0, self.remaining / self.limit))
 
 
 def seconds_until(value: str | None, now: datetime) -> float | None:
-    """Return how many seconds a header asks to wait, None where it says nothing readable.
+    """Return the seconds that a `Retry-After` or reset value asks to wait, at most MAX_WAIT; None if unreadable."""
+    until = None if value is None else instant(value, now)
+    return None if until is None else min(MAX_WAIT, max(0.0, (until - now).total_seconds()))
 
-    Understands a number of seconds, epoch seconds, epoch milliseconds, an HTTP date and an ISO instant. Never
-    negative, never more than `MOST_WAIT`.
-    """
-    text = (value or "").strip()
-    if not text:
-        return None
+
+def instant(value: str, now: datetime) -> datetime | None:
+    """Return the instant a reset header means, in whichever dialect; None where it is none of them."""
+    value = value.strip()
     try:
-        number = float(text)
+        number = float(value)
     except ValueError:
-        at = _instant(text)
-        return None if at is None else _bounded((at - now).total_seconds())
-    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - not a number
+        return _date(value)
+    try:
+        if not math.isfinite(number):
+            return None
+        if number >= _EPOCH_MS:
+            return datetime.fromtimestamp(number / 1000, UTC)
+        if number >= _EPOCH:
+            return datetime.fromtimestamp(number, UTC)
+        return now + timedelta(seconds=max(0.0, number))
+    except (OverflowError, ValueError, OSError):
         return None
-    if number >= _EPOCH_MS:
-        number /= 1000.0
-    return _bounded(number - now.timestamp() if number >= _EPOCH else number)
 
 
-def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
-    """Return the rate limit that an answer's headers tell of, None where there is none. Names are lower-case."""
-    for prefix in _PREFIXES:
-        limit, remaining = _number(headers.get(prefix + "limit")), _number(headers.get(prefix + "remaining"))
-        resets_in = seconds_until(headers.get(prefix + "reset"), now)
-        if limit is not None or remaining is not None:
-            used = _number(headers.get(prefix + "used"))
-            if limit is None and remaining is not None and used is not None:
-                limit = remaining + used
-            return Quota(limit, remaining, resets_in)
+def _date(value: str) -> datetime | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            at = read(value)
+            return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
     return None
 
 
-def backoff(failures: int, random: float, *, base: float = 1.0, most: float = 300.0) -> float:
-    """Return seconds to wait after so many failures in a row: doubled each time, half of it random (0 to 1)."""
-    full = min(most, base * 2.0 ** min(max(failures, 1) - 1, 32))
-    return full * (0.5 + 0.5 * random)
+def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
+    """Return what the rate limit headers say, None where there are none. Header names are lower-case."""
+    for prefix in _PREFIXES:
+        remaining = _number(headers.get(f"{prefix}remaining"))
+        reset = headers.get(f"{prefix}reset") or headers.get(f"{prefix}resettime")
+        reset_at = instant(reset, now) if reset else None
+        if remaining is None or reset_at is None:
+            continue
+        limit, used = _number(headers.get(f"{prefix}limit")), _number(headers.get(f"{prefix}used"))
+        return Quota(remaining, reset_at, remaining + used if limit is None and used is not None else limit)
+    return None
 
 
-def idle(interval: float, empty: int, *, most: float = 4.0) -> float:
-    """Return seconds to wait after so many empty answers in a row: a quarter slower each, at most `most` times."""
-    return float(interval * min(most, 1.25 ** max(0, empty - 1)))
+def _number(value: str | None) -> float | None:
+    """Read `100`, `598.0` or `100, 100;w=300`."""
+    found = re.match(r"\s*(\d{1,18}(?:\.\d{1,18})?)", value or "")
+    return float(found[1]) if found else None
 
 
-def within(wait: float, found: Quota | None) -> float:
-    """Return `wait`, or longer where the source's rate limit asks for it: what is left is spread until the reset."""
-    if found is None or found.remaining is None or found.resets_in is None:
+def backoff(failures: int, chance: float, *, first: float = FIRST_BACKOFF, longest: float = MAX_BACKOFF) -> float:
+    """Return the seconds to wait after so many failures in a row.
+
+    The wait doubles each time up to `longest`; `chance`, from 0 to 1, takes up to half of it away, so that instances
+    that failed together do not come back together.
+    """
+    whole: float = min(longest, first * 2.0 ** min(max(failures, 1) - 1, 30))
+    return whole * (0.5 + chance / 2)
+
+
+def idle(empty: int, interval: float, slowest: float, chance: float) -> float:
+    """Return the seconds until the next poll after `empty` answers without anything new in a row."""
+    whole: float = min(max(interval, slowest), interval * IDLE_GROWTH ** min(max(empty, 0), 60))
+    return whole * (1 - JITTER + 2 * JITTER * chance)
+
+
+def allowed_in(known: Quota | None, now: datetime) -> float:
+    """Return the seconds until the source allows another request: 0 when it does now."""
+    if known is None or known.remaining >= 1 or known.reset_at <= now:
+        return 0.0
+    return min(MAX_WAIT, (known.reset_at - now).total_seconds())
+
+
+def within(wait: float, known: Quota | None, now: datetime) -> float:
+    """Return the wait, made longer where little of the rate limit is left: that is spread until its reset."""
+    if known is None or known.reset_at <= now:
         return wait
-    if found.remaining < 1:
-        return max(wait, found.resets_in)
-    return max(wait, found.resets_in / found.remaining) if found.remaining < 10 else wait
-
-
-def _bounded(seconds: float) -> float:
-    return min(MOST_WAIT, max(0.0, seconds))
-
-
-def _number(text: str | None) -> float | None:
-    """Read `100` and `100, 100;w=60`."""
-    try:
-        number = float((text or "").split(",")[0].split(";")[0].strip())
-    except ValueError:
-        return None
-    return number if 0 <= number < _EPOCH else None
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(text)
-        except (ValueError, TypeError):
-            return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    left = min(MAX_WAIT, (known.reset_at - now).total_seconds())
+    if known.remaining < 1:
+        return max(wait, left)
+    is_tight = known.remaining < 10 if known.share is None else known.share < TIGHT
+    return max(wait, left / known.remaining) if is_tight else wait

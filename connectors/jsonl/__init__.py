@@ -1,0 +1,1 @@
+"""Files of JSON Lines that grow."""

@@ -1,0 +1,118 @@
+"""Files of JSON Lines that grow: what another program writes, read as it arrives.
+
+A line is a mention as `earshot import` takes it: {"id": "1", "text": "…"} at the least.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from pydantic import Field
+
+from connectors.base import Page, PollingConnector, PollingSettings, Rejected
+from connectors.reading import json_value
+from pipeline.config.model import Duration
+from pipeline.contract import codec
+from pipeline.contract.errors import InvalidMessageError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.events import Mention
+
+CHUNK: Final = 1_000_000  # bytes read at once
+
+
+class JsonlSettings(PollingSettings):
+    """Which file."""
+
+    path: Path
+    """The file. It may be missing for now, may grow, and may be replaced by a new one (log rotation)."""
+    source: str = Field(default="jsonl", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    """The source of lines that name none."""
+    poll_interval: Duration = Field(default=2.0, ge=0.05)
+    slowest_poll: Duration = Field(default=10.0, ge=0.05)
+
+
+class Jsonl(PollingConnector[JsonlSettings]):
+    """The cursor is the file (device and inode) and how many bytes of it were read: whole lines only."""
+
+    name = "jsonl"
+    settings_type = JsonlSettings
+
+    async def fetch(self, cursor: str | None) -> Page:
+        path = self.settings.path
+        known, offset = _cursor(cursor)
+        try:
+            with path.open("rb") as file:
+                status = path.stat()
+                here = f"{status.st_dev}:{status.st_ino}"
+                if known != here or offset > status.st_size:  # another file, or the same one emptied
+                    offset = 0
+                file.seek(offset)
+                chunk = file.read(CHUNK)
+                while chunk and b"\n" not in chunk and len(chunk) <= codec.MAX_VALUE_BYTES * 2:
+                    more = file.read(CHUNK)
+                    if not more:
+                        break
+                    chunk += more
+        except FileNotFoundError:
+            return Page(cursor=cursor)
+        except PermissionError:
+            raise SourceRefusedError(f"{self.instance}: {path} may not be read by this user") from None
+        except OSError as error:
+            raise SourceUnavailableError(f"{self.instance}: {path} cannot be read ({error.strerror})") from None
+        end = chunk.rfind(b"\n") + 1
+        if not end and len(chunk) > codec.MAX_VALUE_BYTES * 2:  # a line without end: not read at all
+            end = len(chunk)
+        if not end:
+            return Page(cursor=cursor)
+        is_full = offset + end < status.st_size and end >= CHUNK // 2
+        return self._read(chunk[:end], json.dumps({"file": here, "offset": offset + end}), is_full)
+
+    def _read(self, lines: bytes, cursor: str, is_full: bool) -> Page:
+        mentions: list[Mention] = []
+        rejected: list[Rejected] = []
+        now = self.clock()
+        for line in lines.split(b"\n"):
+            if not line.strip():
+                continue
+            try:
+                mentions.append(codec.mention_from_json(_row(line), now=now, source=self.settings.source))
+            except InvalidMessageError as error:
+                rejected.append(Rejected(line, str(error)))
+        return Page(mentions, cursor, is_full=is_full, rejected=rejected)
+
+    async def check(self) -> str:
+        if not self.settings.path.exists():
+            return f"{self.settings.path} does not exist yet; it is read as soon as it does"
+        page = await self.fetch(None)
+        return f"{self.settings.path} can be read; it begins with {len(page.mentions)} mentions"
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        for line in body.split(b"\n"):
+            if line.strip():
+                found = cls.attempt(line, now)
+                if isinstance(found, Mention):
+                    yield found
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        return codec.mention_from_json(_row(row) if isinstance(row, bytes) else row, now=now, source=cls.name)
+
+
+def _row(line: bytes) -> Any:
+    try:
+        return json_value(line)
+    except ValueError as error:
+        raise InvalidMessageError(str(error)) from None
+
+
+def _cursor(cursor: str | None) -> tuple[str | None, int]:
+    try:
+        found = msgspec.json.decode(cursor or "null", type=dict[str, Any] | None) or {}
+        return found.get("file"), max(0, int(found.get("offset", 0)))
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return None, 0

@@ -1,0 +1,161 @@
+"""The role `connectors`: all enabled sources of the configuration, and the heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import httpx
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from connectors import assignment, registry
+from connectors.base import Connector, mention, read_settings, secrets_of, utc_now
+from connectors.http import Http, make_client
+from connectors.publisher import KafkaPublisher, Publisher
+from connectors.runner import Runner
+from connectors.states import OnState, SourceState, StateOf
+from pipeline.config.model import Config
+from pipeline.contract import codec
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError
+from pipeline.contract.events import Kind, Mention
+from pipeline.contract.metrics import Metrics
+from pipeline.topology import MENTIONS
+
+HEARTBEAT: Final = "heartbeat"
+ASK_AGAIN: Final = 2.0  # seconds until the group is joined again after Kafka was gone
+STOP_TIMEOUT: Final = 5.0
+
+MakePublisher = Callable[[str], Publisher]
+log = structlog.get_logger(__name__)
+
+
+def build(config: Config, name: str, client: httpx.AsyncClient, metrics: Metrics | None = None) -> Connector[Any]:
+    """Return the connector of one configured source. Opens no connection. Raises ConfigError."""
+    source = config.sources.get(name)
+    if source is None:
+        there = ", ".join(config.sources) or "none"
+        raise ConfigError(f"there is no source {name!r} in the configuration; there are: {there}")
+    try:
+        kind = registry.find(source.type)
+    except ConfigError as error:
+        raise ConfigError(f"sources.{name}.type: {error}") from None
+    settings = read_settings(kind.settings_type, name, source.settings())
+    http = Http(client, connector=name, metrics=metrics, clock=utc_now, secrets=secrets_of(settings))
+    return kind(name, settings, http)
+
+
+async def serve(
+    config: Config,
+    client: Mapping[str, Any],
+    metrics: Metrics,
+    stop: asyncio.Event,
+    on_state: OnState | None = None,
+    *,
+    make_publisher: MakePublisher | None = None,
+) -> None:
+    """Run the sources that are this process's share, and heartbeats, until `stop`.
+
+    `client` are aiokafka's connection arguments. A source whose settings are wrong is shown as refused with the
+    reason and stops nothing else. Raises nothing on purpose: Kafka being away is waited out.
+    """
+    async with make_client(config.contact) as http:
+        sources = _Sources(
+            config, http, metrics, on_state, make_publisher or (lambda name: KafkaPublisher(client, name))
+        )
+        beating = asyncio.create_task(heartbeats(client, metrics, config.heartbeat_interval))
+        try:
+            while not stop.is_set():
+                try:
+                    await assignment.share(client, list(sources.names), sources.run_only, stop)
+                except BrokerUnavailableError as error:
+                    log.warning("kafka does not answer", reason=str(error))
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), ASK_AGAIN)
+        finally:
+            beating.cancel()
+            await sources.run_only(set())
+            await asyncio.gather(beating, return_exceptions=True)
+
+
+class _Sources:
+    """The sources this process runs at the moment."""
+
+    def __init__(
+        self,
+        config: Config,
+        http: httpx.AsyncClient,
+        metrics: Metrics,
+        on_state: OnState | None,
+        make_publisher: MakePublisher,
+    ) -> None:
+        self._config = config
+        self._http = http
+        self._metrics = metrics
+        self._on_state = on_state
+        self._make_publisher = make_publisher
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.names = [name for name, source in config.sources.items() if source.enabled]
+
+    async def run_only(self, ours: set[str]) -> None:
+        """Stop what is no longer ours, start what is and does not run."""
+        leaving = [self._tasks.pop(name) for name in list(self._tasks) if name not in ours]
+        for task in leaving:
+            task.cancel()
+        if leaving:
+            await asyncio.wait(leaving, timeout=STOP_TIMEOUT)
+        for name in sorted(ours):
+            if name not in self._tasks or self._tasks[name].done():
+                self._tasks[name] = asyncio.create_task(self._run(name), name=f"source {name}")
+
+    async def _run(self, name: str) -> None:
+        try:
+            connector = build(self._config, name, self._http, self._metrics)
+        except Exception as error:
+            reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__} in the connector's code"
+            state = StateOf(name, self._metrics, self._on_state, clock=utc_now)
+            state.to(SourceState.REFUSED if isinstance(error, ConfigError) else SourceState.FAILED, reason)
+            return
+        runner = Runner(connector, self._make_publisher(name), self._metrics, on_state=self._on_state)
+        await runner.run()
+
+
+def heartbeat(partition: int, now: datetime) -> Mention:
+    """Return the synthetic mention that measures the whole way of one partition."""
+    return mention(
+        HEARTBEAT,
+        f"{partition}-{int(now.timestamp() * 1000)}",
+        created_at=now,
+        now=now,
+        kind=Kind.MESSAGE,
+        connector=HEARTBEAT,
+    )
+
+
+async def heartbeats(client: Mapping[str, Any], metrics: Metrics, interval: float) -> None:
+    """Write one heartbeat to each partition of `mentions` every `interval` seconds, for ever; 0 writes none."""
+    while interval > 0:
+        producer = AIOKafkaProducer(**client, client_id="earshot-heartbeat", enable_idempotence=True)
+        try:
+            await producer.start()
+            while True:
+                for partition in sorted(await producer.partitions_for(MENTIONS)):
+                    beat = heartbeat(partition, utc_now())
+                    headers = codec.headers(
+                        Mention, event_id=beat.id, source="earshot/connectors/heartbeat", at=beat.created_at
+                    )
+                    await producer.send_and_wait(
+                        MENTIONS, codec.encode(beat), key=beat.id.encode(), partition=partition, headers=headers
+                    )
+                metrics.heartbeat.labels("connectors").set(utc_now().timestamp())
+                await asyncio.sleep(interval)
+        except (KafkaError, OSError) as error:
+            log.warning("no heartbeats", reason=type(error).__name__)
+            await asyncio.sleep(min(interval, ASK_AGAIN))
+        finally:
+            with contextlib.suppress(KafkaError, OSError):
+                await producer.stop()
