@@ -32,8 +32,10 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def measure(client: Mapping[str, Any], *, rate: int, seconds: int) -> dict[str, Any]:
-    """Return percentiles in milliseconds at `rate` mentions a second, from just before a page's transaction to its
-    arrival at a read_committed consumer of all department topics."""
+    """Return percentiles in milliseconds at `rate` mentions a second.
+
+    Measured from just before a page's transaction to its arrival at a read_committed consumer of all department topics.
+    """
     settings = config()
     admin.apply(client, declared(settings))
     metrics = Metrics()

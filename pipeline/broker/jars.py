@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from pipeline.contract.errors import BrokerUnavailableError
 VERSION: Final = "4.1.2"
 # slf4j-jdk14 writes Kafka's log through java.util.logging, which rotates files by itself and brings no jars along.
 ENDPOINT: Final = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-jdk14:1.7.36"
+HTTP_TIMEOUT: Final = 30  # seconds without a byte
 LOCK: Final = Path(__file__).with_name("kafka.lock")
 
 
@@ -94,32 +95,61 @@ def ensure(console: Console | None = None) -> Path:
     return folder
 
 
+def classpath(folder: Path) -> str:
+    """Return the pinned jars of this folder for Java; another jar that lies there is not among them."""
+    return os.pathsep.join(str(folder / jar.name) for jar in pinned())
+
+
 def _fetch(scratch: Path, jars: list[Jar], console: Console) -> list[Path]:
     """Resolve and download all jars with one progress bar; a plain line where there is no terminal."""
-    import jgo
-    from jgo.maven import PythonResolver
-
     total = sum(jar.size for jar in jars)
     console.print(f"fetching Apache Kafka {VERSION} ({total / 1e6:.0f} MB), this once", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Apache Kafka", total=total)
-
-        @contextlib.contextmanager
-        def one_file(*_: Any) -> Iterator[Any]:
-            yield lambda count: progress.advance(task, count)
-
         try:
-            environment = jgo.build(ENDPOINT, cache_dir=scratch, resolver=PythonResolver(progress_callback=one_file))
-        except OSError:
-            raise
+            return resolve(scratch, lambda count: progress.advance(task, count))
         except Exception as error:
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            if _is_local(error):
+                raise
             raise BrokerUnavailableError(
-                f"Apache Kafka could not be fetched ({reason}). Is there a network, and may it reach Maven Central? "
-                "Without one: `--broker HOST:PORT` for a Kafka you have, or `--broker memory` to look around (nothing is kept)"
-            ) from None
-        return [Path(path) for path in environment.all_jars]
+                f"Apache Kafka could not be fetched ({_short(error)}). Is there a network, and may it reach Maven "
+                "Central? Without one: `--broker HOST:PORT` for a Kafka you have, or `--broker memory` to look around "
+                "(nothing is kept)"
+            ) from error
+
+
+def resolve(scratch: Path, advance: Callable[[int], None]) -> list[Path]:
+    """Return the jars, downloaded into `scratch`; `advance` is told the bytes as they come.
+
+    Nothing goes to or comes from ~/.m2: what an interrupted download leaves there would be taken for the whole file.
+    """
+    from jgo.env import EnvironmentBuilder
+    from jgo.maven import MavenContext, PythonResolver
+
+    @contextlib.contextmanager
+    def one_file(*_: Any) -> Iterator[Callable[[int], None]]:
+        yield advance
+
+    resolver = PythonResolver(progress_callback=one_file)
+    context = MavenContext(resolver=resolver, repo_cache=scratch / "repository", timeout=HTTP_TIMEOUT)
+    environment = EnvironmentBuilder(context, cache_dir=scratch / "environment").from_endpoint(ENDPOINT)
+    return [Path(path) for path in environment.all_jars]
+
+
+def _is_local(error: Exception) -> bool:
+    """Whether this machine's disk is at fault. Errors of requests are OSErrors too, but of the network."""
+    return isinstance(error, OSError) and not type(error).__module__.startswith(("requests", "urllib3"))
+
+
+def _short(error: BaseException) -> str:
+    """Return the innermost cause in a few words: the outer ones repeat addresses and objects at length."""
+    texts = [str(error)]
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+        texts.append(str(error))
+    text = next((text for text in reversed(texts) if text), type(error).__name__)
+    return text.splitlines()[0][:200]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from pipeline.contract.codec import header
 from pipeline.contract.errors import BrokerUnavailableError
@@ -23,7 +23,7 @@ from pipeline.topology import ENRICHED
 RESTORE_TIMEOUT: Final = 60.0  # seconds; longer than any transaction may stay open
 
 
-def remember(memory: Memory, headers: list[tuple[str, bytes | None]] | None) -> None:
+def remember(memory: Memory, headers: Any) -> None:
     """Put what one record's headers say into the memory; records of another make are passed over."""
     mention, _, revision = (header(headers, "ce_id") or "").rpartition("@")
     if not mention or not revision.isdigit():
@@ -51,8 +51,9 @@ def restore(client: Mapping[str, Any], partition: int, limit: int) -> Memory:
     memory = Memory(limit)
     place = TopicPartition(ENRICHED, partition)
     admin = AdminClient(dict(client))
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     end: int = (
-        admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)[place]
+        admin.list_offsets({place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)[place]
         .result(RESTORE_TIMEOUT)
         .offset
     )

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.contract.errors import BrokerUnavailableError
 
+Message = Any
+"""A confluent_kafka.Message. Its type stubs make topic, partition and offset optional, which a consumed one has."""
 Start = Literal["beginning", "end"] | datetime | int
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from pipeline.config.model import Config
 from pipeline.contract import codec
@@ -24,7 +24,7 @@ from pipeline.contract.events import JudgedMention, Mention, Outcome
 from pipeline.core.dedup import Memory
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
-from pipeline.runtime.reading import Reader, Start
+from pipeline.runtime.reading import Message, Reader, Start
 
 SUFFIX: Final = "-dlq"
 TIMEOUT: Final = 30.0
@@ -116,7 +116,8 @@ def send_back(
         consumer.assign(places)
         open_partitions = {place.partition for place in places if place.offset < ends[place.partition]}
         while open_partitions:
-            messages = [m for m in consumer.consume(BATCH, 0.3) if not m.error() and m.offset() < ends[m.partition()]]
+            read: list[Message] = consumer.consume(BATCH, 0.3)
+            messages = [m for m in read if not m.error() and m.offset() < ends[m.partition()]]
             position = consumer.position([TopicPartition(topic, number) for number in open_partitions])
             producer.begin_transaction()
             for message in messages:
@@ -142,7 +143,7 @@ def send_back(
 def _send(producer: Producer, message: Message, target: str, *, keep_partition: bool) -> None:
     origin = dead_letters.origin(message.headers() or [])
     partition = origin.partition if origin and keep_partition else -1
-    headers = dead_letters.original(message.headers())
+    headers: Any = dead_letters.original(message.headers())
     producer.produce(target, message.value(), message.key(), partition, headers=headers)
 
 

@@ -122,7 +122,7 @@ class Worker:
     def _app(self) -> faust.App:
         client = aiokafka(self.role.client)
         addresses = ";".join(f"aiokafka://{address}" for address in str(client["bootstrap_servers"]).split(","))
-        credentials = None
+        credentials: Any = None
         if client["security_protocol"].startswith("SASL"):
             credentials = faust.SASLCredentials(
                 mechanism=client["sasl_mechanism"],
@@ -261,7 +261,7 @@ class Worker:
         for place in sorted(consumer.assignment()):
             if place.topic == PULSE:
                 now = datetime.now(UTC)
-                headers = codec.headers(
+                headers: Any = codec.headers(
                     Tick, event_id=f"{place.partition}-{now.timestamp():.0f}", source=SOURCE, at=now
                 )
                 tick = codec.encode(Tick(at=now, partition=place.partition))

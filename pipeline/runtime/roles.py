@@ -115,6 +115,7 @@ def _leave_metrics(metrics: Metrics) -> None:
 
 def _connectors(role: Role) -> None:
     from connectors.role import serve as serve_connectors
+    from pipeline.broker.client import aiokafka
 
     def on_state(source: str, state: str, reason: str | None) -> None:
         role.status.tell(source=source, state=state, reason=reason)
@@ -123,7 +124,7 @@ def _connectors(role: Role) -> None:
         stop = asyncio.Event()
         waiting = asyncio.create_task(_wait(role.stop, stop))
         try:
-            await serve_connectors(role.config, role.client, role.metrics, stop, on_state)
+            await serve_connectors(role.config, aiokafka(role.client), role.metrics, stop, on_state)
         finally:
             waiting.cancel()
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from pipeline.config.model import Config
 from pipeline.contract import codec
@@ -28,6 +28,7 @@ from pipeline.core.pulse import PulseBatch
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
 from pipeline.runtime.memories import restore
+from pipeline.runtime.reading import Message
 from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, MENTIONS, PULSE
 
 STAGE: Final = "triage"

@@ -38,7 +38,7 @@ def main(bootstrap: str, source: str, target: str, count: int) -> None:
         began = began or time.perf_counter()
         producer.begin_transaction()
         for message in messages:
-            value = msgspec.json.decode(message.value())
+            value = msgspec.json.decode(message.value() or b"{}")
             value["score"] = analyzer.polarity_scores(value["text"])["compound"]
             producer.produce(target, msgspec.json.encode(value), message.key())
         producer.send_offsets_to_transaction(
