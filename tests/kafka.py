@@ -6,6 +6,7 @@ topics are unique to a test, so tests do not meet.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -20,10 +21,10 @@ import fcntl, sys, time
 from pathlib import Path
 from pipeline.broker.embedded import EmbeddedKafka
 folder = Path(sys.argv[1])
+users = (folder / "users").open("ab")
 with EmbeddedKafka(folder / "kafka", port=None) as kafka:
     (folder / "bootstrap.new").write_text(kafka.bootstrap)
     (folder / "bootstrap.new").rename(folder / "bootstrap")
-    users = (folder / "users").open("ab")
     while True:  # every test process holds a shared lock: when the exclusive one is ours, all of them have gone
         time.sleep(0.5)
         try:
@@ -31,6 +32,8 @@ with EmbeddedKafka(folder / "kafka", port=None) as kafka:
             break
         except OSError:
             pass
+    (folder / "bootstrap").unlink()
+# Whoever asks from now on waits for our lock, which ends with this process, and then finds no broker: it starts another.
 """
 
 
@@ -47,17 +50,16 @@ def _spawn_keeper(folder: Path) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory) -> str:
-    """Bootstrap address of the run's embedded Kafka."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kafka"
+@contextlib.contextmanager
+def shared(folder: Path):
+    """Yield the bootstrap address of the broker that all who name this folder share; started by the first of them."""
     folder.mkdir(exist_ok=True)
     with (folder / "users").open("ab") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         with (folder / "starting").open("ab") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)
             if not (folder / "bootstrap").exists():
+                (folder / "keeper.err").unlink(missing_ok=True)
                 _spawn_keeper(folder)
                 deadline = time.monotonic() + 180  # the first time Kafka is fetched
                 while not (folder / "bootstrap").exists():
@@ -66,6 +68,14 @@ def kafka(tmp_path_factory) -> str:
                     assert time.monotonic() < deadline, f"embedded Kafka did not start: {said}"
                     time.sleep(0.05)
         yield (folder / "bootstrap").read_text()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory) -> str:
+    """Bootstrap address of the run's embedded Kafka."""
+    base = tmp_path_factory.getbasetemp()
+    with shared((base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kafka") as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture

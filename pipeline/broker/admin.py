@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ def settings(topic: Topic) -> dict[str, str]:
 
 
 def apply(client: Mapping[str, Any], declared: Sequence[Topic]) -> list[str]:
-    """Make the topics as declared; return a line for each change.
+    """Make the topics as declared, so that clients see them; return a line for each change that we made.
 
     Raises ConfigError when a topic has more partitions than declared (Kafka cannot take partitions away, and keys
     would move) or Kafka refuses what is declared, BrokerUnavailableError when it does not answer in TIMEOUT seconds.
@@ -46,6 +47,8 @@ def apply(client: Mapping[str, Any], declared: Sequence[Topic]) -> list[str]:
         _refuse_fewer(there, present)
         changes = _create(admin, missing)
         changes += _grow(admin, [topic for topic in there if len(present[topic.name].partitions) < topic.partitions])
+        if changes or missing:
+            _wait_until_seen(admin, declared)
         return changes + _configure(admin, there)
     except (KafkaException, TimeoutError) as error:
         raise _trouble(str(client.get("bootstrap.servers")), error) from None
@@ -75,28 +78,45 @@ def _refuse_fewer(there: Sequence[Topic], present: Mapping[str, Any]) -> None:
         )
 
 
-def _done(futures: Mapping[Any, Any], tolerated: int) -> None:
-    """Wait for all; another worker that was quicker is no error."""
-    for future in futures.values():
+def _done(futures: Mapping[Any, Any], tolerated: int) -> set[Any]:
+    """Wait for all; return which ones it was we who did. Another worker that was quicker is no error."""
+    ours = set()
+    for what, future in futures.items():
         try:
             future.result(TIMEOUT)
+            ours.add(what)
         except KafkaException as error:
             if error.args[0].code() != tolerated:
                 raise
+    return ours
 
 
 def _create(admin: AdminClient, topics: Sequence[Topic]) -> list[str]:
-    if topics:
-        new = [NewTopic(t.name, t.partitions, t.replication, config=settings(t)) for t in topics]
-        _done(admin.create_topics(new, operation_timeout=TIMEOUT), KafkaError.TOPIC_ALREADY_EXISTS)
-    return [f"created {topic.name} ({topic.partitions} partitions)" for topic in topics]
+    if not topics:
+        return []
+    new = [NewTopic(t.name, t.partitions, t.replication, config=settings(t)) for t in topics]
+    ours = _done(admin.create_topics(new, operation_timeout=TIMEOUT), KafkaError.TOPIC_ALREADY_EXISTS)
+    return [f"created {topic.name} ({topic.partitions} partitions)" for topic in topics if topic.name in ours]
 
 
 def _grow(admin: AdminClient, topics: Sequence[Topic]) -> list[str]:
-    if topics:
-        grown = [NewPartitions(topic.name, topic.partitions) for topic in topics]
-        _done(admin.create_partitions(grown, operation_timeout=TIMEOUT), KafkaError.INVALID_PARTITIONS)
-    return [f"{topic.name} has {topic.partitions} partitions now" for topic in topics]
+    if not topics:
+        return []
+    grown = [NewPartitions(topic.name, topic.partitions) for topic in topics]
+    ours = _done(admin.create_partitions(grown, operation_timeout=TIMEOUT), KafkaError.INVALID_PARTITIONS)
+    return [f"{topic.name} has {topic.partitions} partitions now" for topic in topics if topic.name in ours]
+
+
+def _wait_until_seen(admin: AdminClient, topics: Sequence[Topic]) -> None:
+    """Wait until clients see the topics too: Kafka answers when they are decided, its brokers hear of it a little later."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        present = admin.list_topics(timeout=TIMEOUT).topics
+        if all(t.name in present and len(present[t.name].partitions) >= t.partitions for t in topics):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
 
 
 def _configure(admin: AdminClient, topics: Sequence[Topic]) -> list[str]:

@@ -110,7 +110,7 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Start and wait until the broker answers. Raises ConfigError (port, folder in use) or BrokerUnavailableError."""
-        command = [str(java.find()), *settings.flags(self._heap), "-cp", f"{jars.ensure(self._console)}/*"]
+        command = [str(java.find()), *settings.flags(self._heap), "-cp", jars.classpath(jars.ensure(self._console))]
         try:
             (self.folder / "log").mkdir(parents=True, exist_ok=True)
             self._lock = self._take()

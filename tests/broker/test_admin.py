@@ -52,11 +52,12 @@ def test_what_kafka_refuses_is_told_as_a_matter_of_configuration(client, topic):
         admin.apply(client, [Topic(topic, dict, "id", "a test", 1, replication=3)])
 
 
-def test_two_that_create_the_same_topics_at_once_do_not_disturb_each_other(client, topic):
+def test_several_that_create_the_same_topics_at_once_do_not_disturb_each_other(client, topic):
     declared = [Topic(f"{topic}-{n}", dict, "id", "a test", 2) for n in range(5)]
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(admin.apply, client, declared) for _ in range(4)]:
-            done.result(60)
+        changes = [pool.submit(admin.apply, client, declared) for _ in range(4)]
+        lines = [line for done in changes for line in done.result(60)]
+    assert len(lines) == len(set(lines)) == 5
     assert admin.apply(client, declared) == []
 
 

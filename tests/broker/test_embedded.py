@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,12 +10,11 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from pipeline.broker import admin, jars, java
+from pipeline.broker import admin, java
 from pipeline.broker import settings as kafka_settings
 from pipeline.broker.embedded import HOST, EmbeddedKafka, answers, running
 from pipeline.broker.process import Process
@@ -177,7 +175,7 @@ def test_damaged_data_are_told_in_kafkas_own_words(tmp_path):
         meta = tmp_path / "data" / "meta.properties"
         kept = meta.read_text()
     meta.write_text("".join(line for line in kept.splitlines(True) if "node.id" not in line))
-    with pytest.raises(BrokerUnavailableError, match="No readable meta.properties"):
+    with pytest.raises(BrokerUnavailableError, match=r"No readable meta\.properties"):
         EmbeddedKafka(tmp_path).start()
     assert running(tmp_path) is None
     meta.write_text(kept)
@@ -203,51 +201,6 @@ def test_kafka_that_ends_at_once_says_why(tmp_path, monkeypatch):
     with pytest.raises(BrokerUnavailableError, match="larger value than the maximum heap"):
         EmbeddedKafka(tmp_path).start()
     assert running(tmp_path) is None
-
-
-def test_jars_that_are_not_what_is_pinned_are_not_used(tmp_path):
-    (tmp_path / "good.jar").write_bytes(b"good")
-    (tmp_path / "bad.jar").write_bytes(b"changed")
-    digest = jars.digest(tmp_path / "good.jar")
-    wanted = [jars.Jar(digest, 4, "good.jar"), jars.Jar(digest, 4, "bad.jar"), jars.Jar(digest, 4, "absent.jar")]
-    assert jars.wrong(tmp_path, wanted) == ["bad.jar", "absent.jar"]
-
-
-def test_a_fetch_that_fails_says_what_to_do_instead(tmp_path, monkeypatch):
-    def unreachable(*_, **__):
-        raise RuntimeError("no route to host")
-
-    monkeypatch.setenv("EARSHOT_HOME", str(tmp_path))
-    monkeypatch.setattr("jgo.build", unreachable)
-    with pytest.raises(BrokerUnavailableError, match=r"no route to host.*--broker memory"):
-        jars.ensure()
-
-
-def test_a_fetched_jar_that_differs_is_refused_and_not_kept(tmp_path, monkeypatch):
-    jar = jars.pinned()[0]
-    (tmp_path / jar.name).write_bytes(b"changed on the way")
-    monkeypatch.setenv("EARSHOT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("jgo.build", lambda *_, **__: SimpleNamespace(all_jars=[tmp_path / jar.name]))
-    monkeypatch.setattr(jars, "pinned", lambda: [jar])
-    with pytest.raises(BrokerUnavailableError, match=rf"kafka\.lock: {re.escape(jar.name)}.*not used"):
-        jars.ensure()
-    assert list((tmp_path / "home").rglob("*.jar")) == []
-
-
-def test_what_was_fetched_once_needs_no_network(monkeypatch):
-    folder = jars.ensure()
-
-    def unreachable(*_, **__):
-        raise AssertionError("asked the network")
-
-    monkeypatch.setattr("jgo.build", unreachable)
-    assert jars.ensure() == folder
-
-
-def test_the_lock_file_pins_kafka_itself():
-    names = {jar.name for jar in jars.pinned()}
-    assert f"kafka_2.13-{jars.VERSION}.jar" in names
-    assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars.pinned())
 
 
 def test_the_java_that_is_found_is_new_enough():
