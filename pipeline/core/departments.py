@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.config.model import Department, Route, Routing
 from pipeline.contract.events import Priority
@@ -33,8 +33,7 @@ NO_ORDERS: Final = Orders()
 """What is said where no route matched; shared, so never changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placing:
+class Placing(NamedTuple):
     """Where a mention goes: `by` as in `Decision`, `nearly` the department that came next."""
 
     departments: tuple[str, ...]
@@ -82,12 +81,12 @@ class Departments:
 
     def place(self, shares: Mapping[str, float], said: Orders) -> Placing:
         """Return where a mention goes, given the shares of the four shipped departments and what routes say."""
+        ranked = sorted(shares, key=shares.__getitem__, reverse=True)
         named = [name for name in said.to if name not in said.not_to] if said.to else []
         if named:
-            nearly = self._first(sorted(shares.items(), key=_by_share), {*named, *said.not_to})
+            nearly = self._first(ranked, {*named, *said.not_to})
             return Placing(tuple(named), f"rule:{said.to[named[0]]}", nearly, 1.0)
-        ranked = sorted(shares.items(), key=_by_share)
-        standing = [(names, share) for canonical, share in ranked if (names := self._open(canonical, said))]
+        standing = [(names, shares[canonical]) for canonical in ranked if (names := self._open(canonical, said))]
         if not standing:
             return Placing((REVIEW,), REVIEW, None, 0.0)
         names, best = standing[0]
@@ -103,14 +102,10 @@ class Departments:
         names = self.of[canonical]
         return tuple(name for name in names if name not in said.not_to) if said.not_to else names
 
-    def _first(self, ranked: Iterable[tuple[str, float]], taken: set[str]) -> str | None:
+    def _first(self, ranked: Iterable[str], taken: set[str]) -> str | None:
         """Return the department with the largest share that does not get it and may."""
-        for canonical, _ in ranked:
+        for canonical in ranked:
             for name in self.of[canonical]:
                 if name not in taken:
                     return name
         return None
-
-
-def _by_share(pair: tuple[str, float]) -> float:
-    return -pair[1]

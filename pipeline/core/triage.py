@@ -33,8 +33,7 @@ from pipeline.core.departments import NO_ORDERS, REVIEW, Departments, Orders, Pl
 from pipeline.core.intents import Intent
 from pipeline.core.judged import bare, judged_from
 from pipeline.core.language import UNKNOWN, Identifier, primary
-from pipeline.core.query.matcher import Matcher
-from pipeline.core.query.parse import QueryError, parse
+from pipeline.core.matching import CAMPAIGN, Early, Matched, Queries
 from pipeline.core.relevance import Running, own_accounts, whole_text, without_own
 from pipeline.core.routing.model import RoutingModel, stars
 from pipeline.core.routing.router import Reading, Router
@@ -49,12 +48,9 @@ LARGE_REACH: Final = 10_000  # followers from which a negative mention is urgent
 PROMISED_SOON: Final = 3600.0  # a department that answers within this many seconds gets its problems as urgent
 PRESSING: Final = frozenset({Intent.PROBLEM, Intent.COMPLAINT, Intent.REFUND_REQUEST})
 GONE: Final = "withdrawn"  # the story of what was taken back; marks it in the memory, which is rebuilt from headers
-_CAMPAIGN: Final = "campaign:"
-_ROUTE: Final = "route:"
 _NO_FEELING: Final = Sentiment(label=Label.NEUTRAL, score=0.0, vader=None, confidence=0.0)
 _NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing": 0.0}
 
-Matched = Mapping[str, tuple[str, ...]]
 _NONE: Final[Matched] = {}
 
 
@@ -93,13 +89,7 @@ class Triage:
     def __init__(self, config: Config, *, model: RoutingModel | None = None) -> None:
         self._routes = config.routes
         self._has_brands = bool(config.brands)
-        self._has_more = bool(config.campaigns or config.routes)  # than brands, in the early matcher
-        early = {name: brand.query for name, brand in config.brands.items()}
-        early |= {_CAMPAIGN + name: campaign.query for name, campaign in config.campaigns.items()}
-        plain, late = _by_need({route.name: route.when for route in config.routes})
-        early |= {_ROUTE + name: when for name, when in plain.items()}
-        self._early = Matcher(early) if early else None
-        self._late = Matcher(late) if late else None
+        self._queries = Queries(config)
         self._campaigns = [Running(name, campaign) for name, campaign in config.campaigns.items()]
         self._own = own_accounts(config)
         self._languages = {
@@ -137,15 +127,13 @@ class Triage:
         text = whole_text(mention)
         if not text and mention.rating is None:
             return Discard(Reason.EMPTY)
-        matched = self._early.match(mention) if self._early is not None else _NONE
-        brands = matched
-        if matched and self._has_more:
-            brands = {name: terms for name, terms in matched.items() if ":" not in name}
+        early = self._queries.early(mention, self._language_fact(mention, text))
+        brands = early.brands
         if self._has_brands and not brands:
             if known is None:
                 return Discard(Reason.NOT_RELEVANT)
             brands = dict.fromkeys(known.brands, ())  # an edit does not take a mention from those who had it
-        verdict = self._judge_relevant(mention, text, brands, matched, memory, now)
+        verdict = self._judge_relevant(mention, text, brands, early, memory, now)
         if isinstance(verdict, JudgedMention):
             _remember(memory, verdict)
         return verdict
@@ -182,7 +170,7 @@ class Triage:
     # ------------------------------------------------------------------------------------------- about a brand
 
     def _judge_relevant(
-        self, mention: Mention, text: str, matched: Matched, early: Matched, memory: Memory, now: datetime
+        self, mention: Mention, text: str, matched: Matched, early: Early, memory: Memory, now: datetime
     ) -> Verdict:
         brands = without_own(matched, mention.author, self._own)
         if matched and not brands:
@@ -192,7 +180,7 @@ class Triage:
         campaigns = tuple(
             one.name
             for one in self._campaigns
-            if _CAMPAIGN + one.name in early and one.takes(brands, mention.created_at)
+            if CAMPAIGN + one.name in early.all and one.takes(brands, mention.created_at)
         )
         seen = self._sense(mention, text, brands, campaigns)
         if self._languages and brands:
@@ -204,7 +192,13 @@ class Triage:
 
     def _listens(self, brand: str, spoken: str) -> bool:
         wanted = self._languages.get(brand)
-        return wanted is None or spoken in wanted
+        return wanted is None or spoken in wanted or spoken == UNKNOWN  # what is unclear is not lost
+
+    def _language_fact(self, mention: Mention, text: str) -> Mapping[str, object]:
+        """Return the language for the first walk, where a brand or campaign asks for it."""
+        if not self._queries.asks_language:
+            return _NONE
+        return {"language": self._identifier.identify(text, mention.language, words(text)).code}
 
     def _sense(self, mention: Mention, text: str, brands: Matched, campaigns: tuple[str, ...]) -> Seen:
         """Read out of a text what is in it: language, spam, sentiment, rules and model."""
@@ -226,11 +220,10 @@ class Triage:
             mention, brands, campaigns, found_words, spoken.code, spoken.by, spam, spam_reasons, sentiment, reading
         )
 
-    def _match_routes(self, seen: Seen, early: Matched) -> Matched:
-        """Return the company's routes that match: plain ones were found early, others ask for what was judged."""
-        found = {name.removeprefix(_ROUTE): terms for name, terms in early.items() if name.startswith(_ROUTE)}
-        if self._late is None:
-            return found
+    def _match_routes(self, seen: Seen, early: Early) -> Matched:
+        """Return the company's routes that match; what was judged is put together only where one may ask for it."""
+        if not self._queries.needs_facts(early):
+            return self._queries.routes(seen.mention, early, None)
         feeling, shares = seen.sentiment, seen.reading.shares
         facts: dict[str, Any] = {
             "brand": tuple(seen.brands),
@@ -245,7 +238,7 @@ class Triage:
             "department": max(shares, key=shares.__getitem__),
             "priority": self._priority(seen, NO_ORDERS, ()).value,
         }
-        return found | self._late.match(seen.mention, facts=facts)
+        return self._queries.routes(seen.mention, early, facts)
 
     def _decide(self, seen: Seen, said: Orders, memory: Memory, now: datetime) -> JudgedMention:
         """Put together what was found: outcome, departments, priority, story, and the reasons."""
@@ -359,18 +352,6 @@ def _remember(memory: Memory, judged: JudgedMention) -> None:
         revision=judged.revision, departments=judged.departments, brands=judged.brands, story=judged.story
     )
     memory.remember(judged.id, seen)
-
-
-def _by_need(routes: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the routes that ask for the mention only, and those that ask for what triage finds out."""
-    plain, late = {}, {}
-    for name, when in routes.items():
-        try:
-            parse(when, judged=False)
-            plain[name] = when
-        except QueryError:
-            late[name] = when
-    return plain, late
 
 
 def _fired(route: Route, terms: tuple[str, ...]) -> Fired:

@@ -1,8 +1,7 @@
-"""The model after the rules: from what was found in a mention to a score for each of the four departments.
+"""The model after the rules: from what was found in a mention to a share for each of the four departments.
 
-A model is whatever has this shape (`RoutingModel`): it returns terms, each with a name and what it adds for each
-department; `scores` sums rules and terms and turns the sums into shares with a softmax. So every decision can be
-read as an addition, and repeated.
+A model is whatever has the shape of `RoutingModel`: it says what it adds to the sums of the rules for each department,
+and why. `shares` turns the sums into shares of 1. So every decision can be read as an addition, and repeated.
 
 `HandSet` is the first model: a linear one whose weights were set by hand from what the words mean, not fitted.
 """
@@ -11,21 +10,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import exp
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from pipeline.contract.events import Kind, Rating
+from pipeline.contract.events import Fired, Kind, Rating
 from pipeline.core.intents import Intent
-from pipeline.core.routing.shipped import Rule, Vector, repeated
+from pipeline.core.routing.shipped import CANONICAL, Vector
 
 TEMPERATURE: Final = 1.6
 """Divides the sums before the softmax. At 1.6 a share of 0.7 was right about 7 times in 10 on texts of companies the
 rules were not written for; a lower one would be surer than it is right."""
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What the steps before found in a mention; all a model may look at."""
 
     words: Sequence[str]
@@ -37,7 +34,11 @@ class Seen:
     kind: Kind
 
 
-Term = tuple[str, Vector]
+class Said(NamedTuple):
+    """What a model adds for each department, and its terms as they are written into a decision."""
+
+    adds: Vector
+    terms: tuple[Fired, ...]
 
 
 class RoutingModel(Protocol):
@@ -48,7 +49,7 @@ class RoutingModel(Protocol):
         """A digest of the model's weights."""
         ...
 
-    def terms(self, seen: Seen, sums: Sequence[float]) -> list[Term]:
+    def judge(self, seen: Seen, sums: Sequence[float]) -> Said:
         """Return what the model adds, given what the rules summed up to (order: CANONICAL)."""
         ...
 
@@ -60,27 +61,21 @@ def stars(rating: Rating | None) -> float | None:
     return min(1.0, max(0.0, (rating.value - rating.worst) / (rating.best - rating.worst)))
 
 
-def evidence(rules: Sequence[Rule], found: Mapping[int, Sequence[str]]) -> list[float]:
-    """Return what the rules sum up to for each department."""
-    service = support = design = marketing = 0.0
-    for index, wordings in found.items():
-        a, b, c, d = rules[index].weights
-        if len(wordings) > 1:
-            times = repeated(wordings)
-            a, b, c, d = a * times, b * times, c * times, d * times
-        service += a
-        support += b
-        design += c
-        marketing += d
-    return [service, support, design, marketing]
-
-
-def shares(sums: Sequence[float]) -> list[float]:
-    """Return sums as shares of 1 (softmax at TEMPERATURE)."""
+def shares(sums: Sequence[float]) -> dict[str, float]:
+    """Return sums as shares of 1 (softmax at TEMPERATURE), rounded to four digits, by department."""
+    service, support, design, marketing = sums
     top = max(sums)
-    grown = [exp((value - top) / TEMPERATURE) for value in sums]
-    total = sum(grown)
-    return [value / total for value in grown]
+    a = exp((service - top) / TEMPERATURE)
+    b = exp((support - top) / TEMPERATURE)
+    c = exp((design - top) / TEMPERATURE)
+    d = exp((marketing - top) / TEMPERATURE)
+    whole = a + b + c + d
+    return {
+        "service": round(a / whole, 4),
+        "support": round(b / whole, 4),
+        "design": round(c / whole, 4),
+        "marketing": round(d / whole, 4),
+    }
 
 
 #                                    service support design marketing
@@ -104,46 +99,85 @@ _CONTRAST_WORDS: Final = """
     purtroppo mas porém infelizmente"""
 _CONTRASTS: Final = frozenset(_CONTRAST_WORDS.split())
 _FEW: Final = 7
+_REMEMBERED: Final = 50_000  # forms whose terms are kept
 _TECHNICAL: Final = ("```", "<!--", "::", "()", "</", "{", "github.com", "0x", "**", "###", "- [ ]", "->")
+
+
+class _Form(NamedTuple):
+    """All the hand-set model looks at. Few forms there are: what each adds is worked out once."""
+
+    feeling: float  # to one digit
+    praise: float  # what rules say for marketing beside a matter, else 0
+    is_short: bool  # few words and no matter
+    asks: bool
+    contrasts: bool
+    is_technical: bool
+    stars: str | None
+    kind: Kind
 
 
 class HandSet:
     """The hand-set linear model: sentiment, stars, form and length of the text."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Form, Said] = {}
 
     @property
     def version(self) -> str:
         """A digest of the weights."""
         return hashlib.sha256(repr((_TERMS, TEMPERATURE)).encode()).hexdigest()
 
-    def terms(self, seen: Seen, sums: Sequence[float]) -> list[Term]:
-        """Return the terms that apply, with their weights."""
-        found = [("always", _TERMS["always"])]
-        matter = max(sums[0], sums[1], sums[2])
-        feeling = seen.sentiment
-        if feeling > 0.05:
-            found.append(("positive", _times(_TERMS["positive"], round(feeling, 2))))
-        elif feeling < -0.05:
-            found.append(("negative", _times(_TERMS["negative"], round(-feeling, 2))))
-        if matter < _MATTER and len(seen.words) <= _FEW:
-            found.append(("few words", _TERMS["few words"]))
-        if "?" in seen.text or "？" in seen.text:
-            found.append(("asks", _TERMS["asks"]))
-        if matter >= _MATTER and sums[3] > 0:
-            found.append(("praise before a matter", _times(_TERMS["praise before a matter"], sums[3] / 2)))
-        if not _CONTRASTS.isdisjoint(seen.words):
-            found.append(("but", _TERMS["but"]))
-        if _is_technical(seen.text):
-            found.append(("technical text", _TERMS["technical text"]))
-        if seen.rating is not None:
-            if seen.rating >= 0.75:
-                found.append(("full stars", _TERMS["full stars"]))
-            elif seen.rating <= 0.25:
-                found.append(("few stars", _TERMS["few stars"]))
-        if seen.kind is Kind.QUESTION:
-            found.append(("asked as a question", _TERMS["asked as a question"]))
-        elif seen.kind is Kind.ARTICLE:
-            found.append(("an article", _TERMS["an article"]))
-        return found
+    def judge(self, seen: Seen, sums: Sequence[float]) -> Said:
+        """Return what the form of a mention adds, term by term."""
+        service, support, design, marketing = sums
+        has_matter = service >= _MATTER or support >= _MATTER or design >= _MATTER
+        text, rating = seen.text, seen.rating
+        form = _Form(
+            round(seen.sentiment, 1),
+            marketing if has_matter else 0.0,
+            not has_matter and len(seen.words) <= _FEW,
+            "?" in text or "？" in text,
+            not _CONTRASTS.isdisjoint(seen.words),
+            _is_technical(text),
+            None if rating is None or 0.25 < rating < 0.75 else "full stars" if rating >= 0.75 else "few stars",
+            seen.kind,
+        )
+        said = self._known.get(form)
+        if said is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            said = self._known[form] = _said(form)
+        return said
+
+
+def _said(form: _Form) -> Said:
+    """Return what a form adds: each term's weights, times how strongly it applies."""
+    applies: dict[str, float] = {"always": 1.0}
+    if form.feeling:
+        applies["positive" if form.feeling > 0 else "negative"] = abs(form.feeling)
+    if form.praise:
+        applies["praise before a matter"] = form.praise / 2
+    if form.stars:
+        applies[form.stars] = 1.0
+    for is_so, name in (
+        (form.is_short, "few words"),
+        (form.asks, "asks"),
+        (form.contrasts, "but"),
+        (form.is_technical, "technical text"),
+        (form.kind is Kind.QUESTION, "asked as a question"),
+        (form.kind is Kind.ARTICLE, "an article"),
+    ):
+        if is_so:
+            applies[name] = 1.0
+    sums = [0.0, 0.0, 0.0, 0.0]
+    terms = []
+    for name, times in applies.items():
+        weights = [weight * times for weight in _TERMS[name]]
+        sums = [known + weight for known, weight in zip(sums, weights, strict=True)]
+        most = max(range(4), key=lambda index: abs(weights[index]))
+        terms.append(Fired(name=name, department=CANONICAL[most], weight=round(weights[most], 3)))
+    service, support, design, marketing = sums
+    return Said((service, support, design, marketing), tuple(terms))
 
 
 def _is_technical(text: str) -> bool:
@@ -151,8 +185,3 @@ def _is_technical(text: str) -> bool:
     if not ("`" in text or "<" in text or "{" in text or "(" in text or "*" in text or "#" in text or "::" in text):
         return False
     return sum(mark in text for mark in _TECHNICAL) >= 2
-
-
-def _times(weights: Vector, factor: float) -> Vector:
-    service, support, design, marketing = weights
-    return service * factor, support * factor, design * factor, marketing * factor

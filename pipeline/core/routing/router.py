@@ -13,7 +13,7 @@ from typing import Final
 from pipeline.contract.events import Fired, Kind, Priority
 from pipeline.core.intents import Intent
 from pipeline.core.routing.learned import Learner, features
-from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, Term, evidence, shares
+from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, shares
 from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
 
 _NOTHING: Final = Shipped([], "")
@@ -42,7 +42,6 @@ class Router:
         self._learner = Learner(CANONICAL)
         self._fixed = f"{self._rules.version} {self._model.version}"
         self._intents: dict[tuple[int, ...], tuple[tuple[Intent, ...], Priority | None]] = {}
-        self._constant: dict[Term, Fired] = {}
         self.version = self._digest()
 
     @property
@@ -66,19 +65,17 @@ class Router:
         """
         found = self._rules.find(found_words, language)
         intents, urgency = self._named(tuple(found))
-        sums, terms = self._sums(found_words, text, found, intents, sentiment, rating, kind)
-        fired_model = [self._fired(term) for term in terms]
+        by_rules, fired = self._rules.speak(found)
+        seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
+        sums, terms = self._add_model(seen, by_rules)
         if self._learner.count:
-            fired_model += self._recall(found_words, found, sums)
-        fractions = shares(sums)
-        return Reading(
-            rules=self._rules.fired(found) if found else (),
-            model=tuple(fired_model),
-            intents=intents,
-            urgency=urgency,
-            sums=sums,
-            shares={name: round(share, 4) for name, share in zip(CANONICAL, fractions, strict=True)},
-        )
+            terms = (*terms, *self._recall(found_words, found, sums))
+        return Reading(fired, terms, intents, urgency, sums, shares(sums))
+
+    def _add_model(self, seen: Seen, sums: list[float]) -> tuple[list[float], tuple[Fired, ...]]:
+        (a, b, c, d), terms = self._model.judge(seen, sums)
+        service, support, design, marketing = sums
+        return [service + a, support + b, design + c, marketing + d], terms
 
     def learn(
         self,
@@ -94,30 +91,11 @@ class Router:
         """Learn that a text belongs to a department. Raises ValueError where it is none of the shipped four."""
         found = self._rules.find(found_words, language)
         intents, _ = self._named(tuple(found))
-        sums, _terms = self._sums(found_words, text, found, intents, sentiment, rating, kind)
+        by_rules, _ = self._rules.speak(found)
+        sums, _ = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
         seen = features(found_words, (self._rules.rules[index].name for index in found))
         self._learner.learn(seen, [value / TEMPERATURE for value in sums], department)
         self.version = self._digest()
-
-    def _sums(
-        self,
-        found_words: Sequence[str],
-        text: str,
-        found: Mapping[int, Sequence[str]],
-        intents: Sequence[Intent],
-        sentiment: float,
-        rating: float | None,
-        kind: Kind,
-    ) -> tuple[list[float], list[Term]]:
-        sums = evidence(self._rules.rules, found)
-        terms = self._model.terms(Seen(found_words, text, found, intents, sentiment, rating, kind), sums)
-        service, support, design, marketing = sums
-        for _, (a, b, c, d) in terms:
-            service += a
-            support += b
-            design += c
-            marketing += d
-        return [service, support, design, marketing], terms
 
     def _recall(self, found_words: Sequence[str], found: Mapping[int, Sequence[str]], sums: list[float]) -> list[Fired]:
         """Add what was learned to `sums`; return it as the words that spoke most for what it favours."""
@@ -143,17 +121,6 @@ class Router:
             if len(self._intents) >= 50_000:
                 self._intents.clear()
             known = self._intents[fired] = (intents, urgency)
-        return known
-
-    def _fired(self, term: Term) -> Fired:
-        known = self._constant.get(term)
-        if known is None:
-            name, weights = term
-            most = max(range(4), key=lambda index: abs(weights[index]))
-            known = Fired(name=name, department=CANONICAL[most], weight=round(weights[most], 3))
-            if len(self._constant) >= 50_000:
-                self._constant.clear()
-            self._constant[term] = known
         return known
 
     def _digest(self) -> str:

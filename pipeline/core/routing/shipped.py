@@ -109,7 +109,7 @@ class Shipped:
     def __init__(self, rules: Iterable[Rule], version: str) -> None:
         self.rules = tuple(rules)
         self.version = version
-        self._fired: dict[tuple[int | str, ...], Fired] = {}
+        self._spoken: dict[tuple[object, ...], tuple[Vector, Fired]] = {}
         self._means: list[tuple[int, str | None, bool]] = []  # number -> rule, language, whether it forbids
         numbered: dict[int, tuple[str, ...]] = {}
         for index, rule in enumerate(self.rules):
@@ -146,26 +146,36 @@ class Shipped:
             fired.pop(index, None)
         return fired
 
-    def fired(self, found: Mapping[int, Sequence[str]]) -> tuple[Fired, ...]:
-        """Return what `find` found as it is written into a decision."""
-        known, fired = self._fired, []
+    def speak(self, found: Mapping[int, Sequence[str]]) -> tuple[list[float], tuple[Fired, ...]]:
+        """Return what the rules of `find` sum up to for each of CANONICAL, and each as it is written into a decision."""
+        service = support = design = marketing = 0.0
+        fired: list[Fired] = []
+        spoken = self._spoken
         for index, terms in found.items():
-            key: tuple[int | str, ...] = (index, *terms)
-            one = known.get(key)
-            if one is None:
-                if len(known) >= _REMEMBERED:
-                    known.clear()
-                rule = self.rules[index]
-                weight = round(max(rule.weights) * repeated(terms), 3)
-                shown = tuple(dict.fromkeys(terms))[:_SHOWN]
-                one = known[key] = Fired(name=rule.name, department=rule.department, weight=weight, terms=shown)
+            key = (index, *terms)
+            known = spoken.get(key)
+            if known is None:
+                known = self._say(index, terms)
+            (a, b, c, d), one = known
+            service += a
+            support += b
+            design += c
+            marketing += d
             fired.append(one)
-        return tuple(fired)
+        return [service, support, design, marketing], tuple(fired)
 
-
-def repeated(terms: Sequence[str]) -> float:
-    """Return how many times its weight a rule adds that was fired by these wordings: further ones add a little."""
-    return 1.0 + _MORE_WORDINGS * min(3, len(set(terms)) - 1) if len(terms) > 1 else 1.0
+    def _say(self, index: int, terms: Sequence[str]) -> tuple[Vector, Fired]:
+        """Return what one rule adds when it was fired by these wordings, and remember it: most come again."""
+        rule = self.rules[index]
+        times = 1.0 + _MORE_WORDINGS * min(3, len(set(terms)) - 1)
+        service, support, design, marketing = rule.weights
+        weights = (service * times, support * times, design * times, marketing * times)
+        shown = tuple(dict.fromkeys(terms))[:_SHOWN]
+        one = Fired(name=rule.name, department=rule.department, weight=round(max(weights), 3), terms=shown)
+        if len(self._spoken) >= _REMEMBERED:
+            self._spoken.clear()
+        known = self._spoken[index, *terms] = (weights, one)
+        return known
 
 
 def _is_negated(found: Sequence[str], start: int) -> bool:
