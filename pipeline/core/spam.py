@@ -328,17 +328,20 @@ def _index() -> dict[str, list[tuple[tuple[str, ...], str, float]]]:
 
 
 _PHRASES: Final = _index()
+_CLEAN: Final = Spam(0.0, ())
 
 
 def score(text: str, words: Sequence[str]) -> Spam:
     """Return how likely a text is spam; `words` are its lower-case words. Linear in the length of the text."""
     signs: dict[str, float] = {}
-    for place, word in enumerate(words):
-        for rest, reason, points in _PHRASES.get(word, ()):
+    for place, known in enumerate(map(_PHRASES.get, words)):
+        if known is None:
+            continue
+        for rest, reason, points in known:
             if signs.get(reason, 0.0) < points and tuple(words[place + 1 : place + 1 + len(rest)]) == rest:
                 signs[reason] = points
     if not signs:
-        return Spam(0.0, ())  # links, prices and numbers alone are no spam
+        return _CLEAN  # links, prices and numbers alone are no spam
     if "." in text and ("http" in text or "www" in text or _LINK.search(text)):
         signs["link"] = 0.5 + (1.0 if text.count("http") > 2 else 0.0)
     if _PREMIUM.search(text):
