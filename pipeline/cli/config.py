@@ -59,7 +59,8 @@ def schema() -> None:
 
 
 def _check_source(name: str, source: Source) -> list[str]:
-    from connectors.registry import find, settings_for
+    from connectors.base import read_settings
+    from connectors.registry import find
     from pipeline.contract.errors import ConfigError
 
     try:
@@ -67,7 +68,7 @@ def _check_source(name: str, source: Source) -> list[str]:
     except ConfigError as error:
         return [f"sources.{name}.type: {str(error).replace('; ', ' — ', 1)}"]
     try:
-        settings_for(kind, name, source.settings())
+        read_settings(kind.settings_type, name, source.settings())
     except ConfigError as error:
         return str(error).splitlines()
     return []

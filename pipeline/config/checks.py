@@ -29,7 +29,7 @@ class Checks:
         self.brands = tuple(name for name, _ in _parts(data, "brands"))
         self.campaigns = tuple(name for name, _ in _parts(data, "campaigns"))
         listed = data.get("departments")
-        self.departments = tuple(listed if isinstance(listed, dict) and listed else DEFAULT_DEPARTMENTS)
+        self.departments = tuple(listed if isinstance(listed, dict) else DEFAULT_DEPARTMENTS)
 
     def run(self) -> list[Problem]:
         """Return all problems, in no order."""
@@ -191,12 +191,15 @@ def check_sources(
     problems = []
     for name, source in sources.items():
         for line in check(name, source):
-            found = re.match(rf"sources\.{re.escape(name)}(?:\.(\w+))?: ", line)
+            found = re.match(rf"sources\.{re.escape(name)}(?:\.(\w+)[\w.]*)?(?:: | (?=is ))", line)
             path: Path = ("sources", name, *((found[1],) if found and found[1] else ()))
             rest = line[found.end() :] if found else line
-            what, _, advice = rest.partition(" — ")
+            what, advice = next(
+                ((one, other) for sign in (" — ", "; ", ": ") for one, _, other in (rest.partition(sign),) if other),
+                (rest, "see the README of the connector"),
+            )
             place = document.value_place(path) if path in document.places else document.place(path)
-            problems.append(Problem(*place, shown(path), what, advice or "see the README of the connector"))
+            problems.append(Problem(*place, shown(path), what, advice))
     return problems
 
 

@@ -132,7 +132,8 @@ def _check_depth(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise _TooDeepError(event.start_mark.line + 1)
+                mark = event.start_mark
+                raise _TooDeepError(mark.line + 1 if mark else 1)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -163,6 +164,8 @@ class _Reader:
         if id(node) in around:
             self.problem(node, path, "an alias that contains itself", "write out what you need instead")
             return None
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in (_TAGS + "map", _TAGS + "seq"):
+            return self.unknown_tag(node, path)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, (*around, id(node)))
         if isinstance(node, yaml.SequenceNode):
@@ -201,11 +204,13 @@ class _Reader:
             found[key] = self.value(child, (*path, key), around)
         return found
 
+    def unknown_tag(self, node: yaml.Node, path: Path) -> None:
+        self.problem(node, path, "a tag that is not known", "leave out what begins with !")
+
     def scalar(self, node: yaml.ScalarNode, path: Path) -> Hashable:
         kind = node.tag.removeprefix(_TAGS)
         if kind not in _SAFE_KINDS:
-            self.problem(node, path, f"the tag {node.tag} is not known", "leave out what begins with !")
-            return None
+            return self.unknown_tag(node, path)
         if kind in ("timestamp", "binary", "value", "str") or (kind in ("int", "float") and ":" in node.value):
             return str(node.value)
         try:
@@ -251,6 +256,6 @@ def _yaml_advice(what: str, here: str, text: str, error: yaml.YAMLError) -> str:
         return "put a text with a colon in quotes, and check the indentation"
     if "another document" in str(error) or "single document" in str(error) or text.count("\n---"):
         return "keep one document: leave out the line ---"
-    if "end of stream" in what or "end> but found" in what or "expected <block end>" in what:
+    if re.search(r"stream end|end of stream|block end", what):
         return "check the indentation of this line and the ones above, and that quotes and brackets are closed"
     return "check quotes, colons and indentation here; put texts with special characters in single quotes"
