@@ -153,6 +153,20 @@ def test_extreme_texts_are_the_same(text):
     same(text)
 
 
+def test_a_text_of_many_thousand_words_is_the_same():
+    rng = random.Random(3)
+    same(" ".join(rng.choices([*RULES, *EMOJI[:40]], k=3000)))
+    same(" ".join(rng.choices(["GOOD", "BAD", "VERY", "NOT"], k=2000)))
+
+
+def test_changed_words_change_only_themselves():
+    ours = FastVader({"rebooked": -2.0, "please": 0.0})
+    assert ours.compound("the flight was rebooked") < 0 == OURS.compound("the flight was rebooked")
+    assert ours.compound("not rebooked") > 0
+    assert ours.compound("please") == 0 < OURS.compound("please")
+    assert ours.compound("a good flight") == OURS.compound("a good flight")
+
+
 def test_the_cache_is_bounded():
     vader = FastVader()
     for number in range(CACHE + 100):
