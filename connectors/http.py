@@ -204,6 +204,8 @@ class Http:
         async with self.client.stream(method, url, **given) as response:
             headers = {key.lower(): value for key, value in response.headers.items()}
             encoding = headers.get("content-encoding", "").lower()
+            if response.is_stream_consumed:  # a transport that has read it all itself, as those of tests do
+                return Answer(response.status_code, headers, response.content[: self.max_body], str(response.url))
             body = b"".join([part async for part in self._bounded(response, encoding)])
             return Answer(response.status_code, headers, body, str(response.url))
 

@@ -20,6 +20,7 @@ from pipeline.contract.errors import ConfigError
 GROUP: Final = "earshot.connectors"
 TEMPLATE: Final = "template"
 HERE: Final = Path(__file__).parent
+FOLDERS: Final = [HERE]  # where connectors are looked for
 
 
 def module_name(name: str) -> str:
@@ -31,7 +32,8 @@ def shipped() -> list[str]:
     """Return the names of the connectors in this folder, sorted; the template is none of them."""
     return sorted(
         folder.name.replace("_", "-")
-        for folder in HERE.iterdir()
+        for place in FOLDERS
+        for folder in place.iterdir()
         if (folder / "connector.py").is_file() and folder.name != TEMPLATE
     )
 

@@ -1,0 +1,1 @@
+"""What `earshot connectors new` copies."""

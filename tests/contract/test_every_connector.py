@@ -1,0 +1,313 @@
+"""The promises every connector keeps. A new connector adds a folder `example/`, and no code here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from connectors import registry
+from connectors.base import PollingConnector
+from connectors.publisher import MemoryLog
+from pipeline.contract import codec
+from pipeline.contract.errors import (
+    BrokerUnavailableError,
+    InvalidMessageError,
+    RateLimitedError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
+from pipeline.contract.events import Mention
+from pipeline.contract.metrics import Metrics
+from tests.connectors import kit
+
+EVERY = kit.all_kinds()
+POLLING = kit.kinds(PollingConnector)
+HTTP = kit.kinds(PollingConnector, over_http=True)
+HEADINGS = ("What it hears", "What it does not hear", "Credentials", "Quota and terms", "Settings")
+
+every = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.name)
+polling = pytest.mark.parametrize("kind", POLLING, ids=lambda kind: kind.name)
+over_http = pytest.mark.parametrize("kind", HTTP, ids=lambda kind: kind.name)
+
+
+def body(kind, name="page"):
+    return kit.example(kind, name).read_bytes()
+
+
+def connector(kind, name="page", **more):
+    """The connector, with a source that answers with the example whatever is asked."""
+    page = kit.example(kind, name)
+    return kit.make(kind, kit.answering(page.read_bytes()) if kind in HTTP else None, page=page, **more)
+
+
+@every
+def test_the_folder_bears_the_sources_name(kind):
+    assert kit.folder_of(kind).name == registry.module_name(kind.name)
+    assert registry.find(kind.name) is kind
+    assert issubclass(kind, kit.FORMS)
+
+
+@every
+def test_the_readme_says_what_is_heard_what_is_not_and_what_it_takes(kind):
+    readme = (kit.folder_of(kind) / "README.md").read_text("utf-8")
+    found = re.findall(r"^## (.+)$", readme, re.MULTILINE)
+    assert tuple(found) == HEADINGS
+    settings = readme.split("## Settings")[1]
+    missing = [name for name in kind.settings_type.model_fields if f"`{name}`" not in settings]
+    assert [name for name in missing if name not in ("slowest_poll", "base_url")] == []
+
+
+@every
+def test_every_setting_has_words_for_editors(kind):
+    described = kind.settings_type.model_json_schema()["properties"]
+    inherited = ("base_url", "poll_interval", "slowest_poll")
+    assert [n for n, field in described.items() if "description" not in field and n not in inherited] == []
+
+
+@every
+def test_making_one_opens_no_connection(kind, monkeypatch):
+    def no_socket(*_):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", no_socket)
+    monkeypatch.setattr(socket.socket, "bind", no_socket)
+    kit.make(kind)
+
+
+@every
+def test_the_example_is_parsed_to_mentions_that_survive_the_wire(kind):
+    found = list(kind.parse(body(kind), kit.NOW))
+    assert found
+    for mention in found:
+        assert mention.id == f"{mention.source}:{mention.native_id}"
+        assert mention.source == kind.name
+        assert mention.created_at.utcoffset().total_seconds() == 0
+        assert mention.collected_at == kit.NOW
+        assert codec.decode(Mention, codec.encode(mention)) == mention
+    revisions = [(mention.id, mention.revision, mention.state) for mention in found]
+    assert len(set(revisions)) == len(revisions)
+
+
+@every
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'[1, "two", null, [], {}]',
+        b"\xff\xfe\x00garbage",
+        b'{"broken": ',
+        b"<html><body>busy</body></html>",
+        b"[" * 5000,
+        b'{"id": "\\ud800", "text": "\\ud800"}',
+    ],
+    ids=lambda odd: repr(odd[:14]),
+)
+def test_what_no_platform_sends_never_ends_in_an_error_of_ours(kind, odd):
+    found = []
+    with contextlib.suppress(InvalidMessageError):  # says in words that it is no answer of this source
+        found = list(kind.parse(odd, kit.NOW))
+    for mention in found:
+        codec.decode(Mention, codec.encode(mention))
+
+
+@every
+def test_no_secret_shows_in_what_is_printed(kind):
+    made = kit.make(kind)
+    shown = f"{made.settings!r} {made.settings} {vars(made)!r} {made.settings.model_dump_json()}"
+    assert kit.SECRET not in shown
+
+
+@polling
+async def test_mentions_come_oldest_first_each_once(kind):
+    page = await connector(kind).fetch(None)
+    assert page.mentions
+    times = [mention.created_at for mention in page.mentions]
+    assert times == sorted(times)
+    ids = [(mention.id, mention.revision) for mention in page.mentions]
+    assert len(set(ids)) == len(ids)
+
+
+@polling
+async def test_asking_again_from_a_pages_cursor_loses_nothing_and_publishes_nothing_twice(kind):
+    log = MemoryLog()
+    await kit.run(connector(kind), 3, log=log)
+    once = [(mention.id, mention.revision) for mention in log.mentions]
+    assert once
+    assert len(set(once)) == len(once)
+    await kit.run(connector(kind), 3, log=log)
+    assert [(mention.id, mention.revision) for mention in log.mentions] == once
+    assert {mention.connector for mention in log.mentions} == {"example"}
+
+
+@polling
+async def test_an_empty_answer_keeps_the_cursor(kind):
+    first = await connector(kind).fetch(None)
+    later = await connector(kind, "empty").fetch(first.cursor)
+    assert not later.mentions
+    assert not later.is_full
+    if kind in HTTP:
+        assert later.cursor is not None
+        again = await connector(kind).fetch(later.cursor)
+        assert {mention.id for mention in again.mentions} <= {mention.id for mention in first.mentions}
+
+
+STATUSES = [
+    (429, RateLimitedError),
+    (500, SourceUnavailableError),
+    (502, SourceUnavailableError),
+    (503, SourceUnavailableError),
+    (504, SourceUnavailableError),
+    (408, SourceUnavailableError),
+    (400, SourceRefusedError),
+    (401, SourceRefusedError),
+    (403, SourceRefusedError),
+    (404, SourceRefusedError),
+]
+
+
+@over_http
+@pytest.mark.parametrize(("status", "error"), STATUSES, ids=lambda value: str(value) if isinstance(value, int) else "")
+async def test_a_status_becomes_the_error_that_says_what_to_do(kind, status, error):
+    made = kit.make(kind, kit.answering(b"<html>no</html>", status))
+    with pytest.raises(error) as raised:
+        await made.fetch(None)
+    assert kit.SECRET not in str(raised.value)
+
+
+@over_http
+async def test_a_source_that_asks_to_wait_is_not_asked_before(kind):
+    made = kit.make(kind, kit.answering(b"", 429, {"retry-after": "77"}))
+    with pytest.raises(RateLimitedError) as raised:
+        await made.fetch(None)
+    assert raised.value.retry_after == 77
+    waits, states = await kit.run(made, 1)
+    assert waits.waited[0] >= 77
+    assert states[-1][0] == "waiting"
+
+
+@over_http
+@pytest.mark.parametrize("broken", [b"", b"<html>maintenance</html>", b'{"cut', b"\xff\xfe"], ids=repr)
+async def test_an_answer_of_another_kind_is_tried_again_and_moves_nothing(kind, broken):
+    made = kit.make(kind, kit.answering(broken, 200, {"content-type": "text/html"}))
+    with pytest.raises(SourceUnavailableError):
+        await made.fetch(None)
+
+
+@over_http
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectTimeout, httpx.ReadTimeout, httpx.ConnectError, httpx.RemoteProtocolError]
+)
+async def test_a_source_that_does_not_answer_is_unavailable(kind, error):
+    def fail(request):
+        raise error("", request=request)
+
+    with pytest.raises(SourceUnavailableError):
+        await kit.make(kind, fail).fetch(None)
+
+
+@over_http
+async def test_requests_say_who_asks_and_have_a_timeout(kind):
+    seen = []
+
+    def answer(request):
+        seen.append(request)
+        return httpx.Response(200, content=body(kind))
+
+    await kit.make(kind, answer).fetch(None)
+    assert seen
+    for request in seen:
+        assert re.match(r"earshot/\S+ \(\+ops@example\.org\)", request.headers["user-agent"])
+        assert request.extensions["timeout"]["read"]
+
+
+@over_http
+async def test_a_secret_is_in_no_error_no_log_line_and_no_state(kind):
+    if kit.SECRET not in "".join(kit.reveal_all(kind)):
+        pytest.skip("this source has no secret")
+    lines, states = kit.Lines(), []
+    for status in (401, 403, 429, 500):
+        echo = lambda request, status=status: httpx.Response(  # noqa: E731
+            status, json={"error": f"bad token {kit.SECRET}", "url": str(request.url)}
+        )
+        _, told = await kit.run(kit.make(kind, echo), 1, lines=lines)
+        states += told
+    assert len(states) >= 4
+    assert kit.SECRET not in repr(lines.lines) + repr(states)
+
+
+@polling
+async def test_the_position_moves_only_with_the_mentions(kind):
+    log = MemoryLog()
+    log.fail = [BrokerUnavailableError("Kafka is away")]
+    _, states = await kit.run(connector(kind), 1, log=log)
+    assert log.mentions == []
+    assert log.checkpoints == {}
+    assert states[-1] == ("waiting", "Kafka is away")
+    await kit.run(connector(kind), 1, log=log)
+    assert log.mentions
+    assert log.checkpoints["example"].seen
+
+
+@over_http
+async def test_one_line_when_it_is_lost_and_one_when_it_is_back(kind):
+    answers = [503, 503, 503, 200, 200]
+
+    def answer(request):
+        status = answers.pop(0) if answers else 200
+        return httpx.Response(status, content=body(kind))
+
+    lines = kit.Lines()
+    await kit.run(kit.make(kind, answer), 8, lines=lines)
+    told = [(level, event) for level, event, _ in lines.lines]
+    assert told == [("warning", "source lost"), ("info", "source back")]
+
+
+@polling
+async def test_the_counters_move(kind):
+    metrics = Metrics()
+    made = connector(kind, metrics=metrics)
+    await kit.run(made, 2, metrics=metrics)
+
+    def value(name, **labels):
+        return metrics.registry.get_sample_value(name, {"connector": "example", **labels})
+
+    published = value("earshot_mentions_published_total")
+    assert published >= 1
+    assert value("earshot_mentions_received_total") == published + value("earshot_mentions_repeated_total")
+    assert value("earshot_source_last_success_timestamp_seconds") == kit.NOW.timestamp()
+    assert value("earshot_source_state", state="listening") == 1
+    if kind in HTTP:
+        assert value("earshot_source_requests_total", outcome="ok") >= 2
+
+
+@polling
+async def test_a_check_says_in_words_what_was_found(kind):
+    assert re.search(r"\d+ mentions", await connector(kind).check())
+
+
+def test_the_command_new_gives_a_connector_that_keeps_the_promises(tmp_path):
+    from connectors.scaffold import make
+
+    made = make("my-forum", tmp_path / "connectors")
+    assert made == tmp_path / "connectors" / "my_forum"
+    assert "template" not in (made / "connector.py").read_text().lower()
+    code = (
+        "import sys, connectors; connectors.__path__.append(sys.argv[1]);"
+        "from connectors import registry; from pathlib import Path; registry.FOLDERS.append(Path(sys.argv[1]));"
+        "import pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '--timeout=60', '-k', 'my-forum',"
+        " 'tests/contract/test_every_connector.py']))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "connectors")], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
+    assert re.search(r"\b[2-9]\d passed", run.stdout), run.stdout[-500:]
