@@ -73,13 +73,13 @@ def _shares(judged: JudgedMention) -> Table:
 
 def _reasons(judged: JudgedMention) -> Table:
     """The rules and model terms that spoke, with what each adds before the sums become shares."""
-    table = Table("why", "speaks for", "adds", "because of", title_justify="left")
+    table = Table("what spoke", "for", "adds", "because of", "which means")
     means = {rule.name: rule.means for rule in shipped().rules}
     for fired in judged.decision.rules:
-        meaning = f" [dim]{escape(means[fired.name])}[/]" if fired.name in means else " [dim]your route[/]"
-        table.add_row(f"rule {escape(fired.name)}{meaning}", *_said(fired), _terms(fired.terms))
+        meaning = means.get(fired.name, "a route of yours")
+        table.add_row(f"rule {escape(fired.name)}", *_said(fired), _terms(fired.terms), f"[dim]{escape(meaning)}[/]")
     for fired in judged.decision.model:
-        table.add_row(f"model: {escape(fired.name)}", *_said(fired), _terms(fired.terms))
+        table.add_row(f"model: {escape(fired.name)}", *_said(fired), _terms(fired.terms), "")
     return table
 
 

@@ -27,6 +27,7 @@ MOST_TOP: Final = 5
 MOST_STORIES: Final = 20
 MOST_TERMS: Final = 30
 _WORDS_OF_ONE: Final = 20  # distinct words one mention adds to `terms`
+_LETTERS_OF_ONE: Final = 2000  # of a text that are looked at
 _LEAST_LETTERS: Final = 4
 _NAMES_AND_LINKS: Final = re.compile(r"[@＠]\S+|https?://\S+|www\.\S+|\S+@\S+")
 _STOP_WORDS: Final = """
@@ -195,7 +196,7 @@ def _count(counts: Counts, judged: JudgedMention, reach: int) -> None:
 
 
 def _keep(top: list[Top], judged: JudgedMention, reach: int) -> None:
-    if len(top) >= MOST_TOP and reach < top[-1].reach:
+    if len(top) >= MOST_TOP and (-reach, judged.id) >= (-top[-1].reach, top[-1].id):
         return
     quoted = Top(id=judged.id, reach=reach, label=judged.sentiment.label, url=judged.url, story=judged.story)
     top[:] = _top([*top, quoted])
@@ -215,14 +216,13 @@ def _terms(judged: JudgedMention) -> set[str]:
     """Words that may tell what it is about: what rules saw, tags, words of the text; no handles, no addresses."""
     said = {term for rule in judged.decision.rules if rule.department for term in rule.terms}
     said.update(judged.tags)
-    text = judged.text
+    text = judged.text[:_LETTERS_OF_ONE]
     if "@" in text or "://" in text or "www." in text or "＠" in text:
         text = _NAMES_AND_LINKS.sub(" ", text)
-    room = _WORDS_OF_ONE
-    for word in words(text[:2000]):
-        if len(word) >= _LEAST_LETTERS and word not in _TOO_COMMON and not word.isdecimal() and word not in said:
-            said.add(word)
-            room -= 1
-            if not room:
-                break
+    found = [
+        word
+        for word in dict.fromkeys(words(text))
+        if len(word) >= _LEAST_LETTERS and word not in _TOO_COMMON and not word.isdecimal()
+    ]
+    said.update(found[:_WORDS_OF_ONE])
     return said

@@ -343,7 +343,7 @@ class Triage:
         return gone
 
     def _digest(self) -> str:
-        known = f"{self._router.version} {self._taught.version} {self._fixed}"
+        known = f"{self._router.version} {self._feeling.version} {self._taught.version} {self._fixed}"
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:12]
 
 

@@ -1,13 +1,21 @@
 """`earshot triage`, `explain` and `evaluate` as a person or a script uses them."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
 from pipeline.cli.judge import evaluate, explain, triage
+from pipeline.config.model import Config
+from pipeline.contract.codec import encode, mention_from_json
+from pipeline.core.dedup import Memory
+from pipeline.core.triage import Triage
+
+NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 KEYS = {
     "id",
@@ -194,6 +202,79 @@ def test_explain_says_why_nothing_was_decided(tmp_path):
 def test_explain_wants_a_text_or_an_id():
     assert run(explain).exit_code == 2
     assert "either --text" in run(explain, "forum:1", "--text", "x").stderr
+
+
+class Record:
+    def __init__(self, number, event_id, value):
+        self._number, self._id, self._value = number, event_id, value
+
+    def headers(self):
+        return [("ce_id", self._id.encode())]
+
+    def value(self):
+        return self._value
+
+    def offset(self):
+        return self._number
+
+
+class Recorded:
+    """A topic of one partition whose readers may begin with the last few records."""
+
+    def __init__(self, records):
+        self.records, self.starts = records, []
+
+    def reader(self, _client, _topics, start):
+        self.starts.append(start)
+        self.records_read = self.records if start == "beginning" else self.records[-start:]
+        return self
+
+    def until_end(self):
+        return iter(self.records_read)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+@pytest.fixture
+def enriched(monkeypatch):
+    """Decisions about forum:1 (edited once) and, long before all others, forum:old."""
+
+    def record(number, native, revision, text):
+        given = {"id": native, "source": "forum", "text": text, "revision": revision}
+        judged = Triage(Config(version=1)).judge(mention_from_json(given, now=NOW), Memory(9), NOW)
+        return Record(number, f"forum:{native}@{revision}", encode(judged))
+
+    filler = [record(number, str(number + 100), 0, "x") for number in range(3)]
+    topic = Recorded(
+        [record(0, "old", 0, "It is slow"), *filler, record(4, "1", 0, "It crashed"), record(5, "1", 1, "I love it")]
+    )
+    monkeypatch.setattr("pipeline.cli.judge.WINDOWS", (2, 3))
+    monkeypatch.setattr("pipeline.runtime.reading.Reader", topic.reader)
+    monkeypatch.setattr("pipeline.cli.broker.attach", lambda *_: contextlib.nullcontext({}))
+    return topic
+
+
+def test_explain_shows_the_newest_decision_of_an_id(enriched):
+    result = run(explain, "forum:1")
+    assert result.exit_code == 0
+    assert "I love it" in result.stdout
+    assert "to marketing" in result.stdout
+    assert enriched.starts == [2]
+
+
+def test_explain_looks_further_back_for_an_older_one(enriched):
+    assert "It is slow" in run(explain, "forum:old").stdout
+    assert enriched.starts == [2, 3, "beginning"]
+
+
+def test_explain_says_what_it_may_mean_that_an_id_is_not_there(enriched):
+    result = run(explain, "forum:2")
+    assert result.exit_code == 1
+    assert "older than the retention" in result.stderr
 
 
 LABELS = "text,label\nIt keeps crashing,support\nI love it,marketing\nIt keeps crashing again,design\n"
