@@ -165,7 +165,8 @@ class _Reader:
             self.problem(node, path, "an alias that contains itself", "write out what you need instead")
             return None
         if not isinstance(node, yaml.ScalarNode) and node.tag not in (_TAGS + "map", _TAGS + "seq"):
-            return self.unknown_tag(node, path)
+            self.unknown_tag(node, path)
+            return None
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, (*around, id(node)))
         if isinstance(node, yaml.SequenceNode):
@@ -210,7 +211,8 @@ class _Reader:
     def scalar(self, node: yaml.ScalarNode, path: Path) -> Hashable:
         kind = node.tag.removeprefix(_TAGS)
         if kind not in _SAFE_KINDS:
-            return self.unknown_tag(node, path)
+            self.unknown_tag(node, path)
+            return None
         if kind in ("timestamp", "binary", "value", "str") or (kind in ("int", "float") and ":" in node.value):
             return str(node.value)
         try:

@@ -1,0 +1,258 @@
+"""One contract, two publishers: the one over Kafka and the one in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from connectors.assignment import partition_of, share
+from connectors.base import Rejected, mention
+from connectors.publisher import KafkaPublisher, MemoryLog, MemoryPublisher, checkpoints, transactional_id
+from pipeline.contract import codec
+from pipeline.contract.errors import BrokerUnavailableError, FencedError
+from pipeline.contract.events import Checkpoint, Coverage, Mention
+from pipeline.topology import CHECKPOINTS, COVERAGE, MENTIONS
+from tests.connectors.kit import NOW
+
+
+def some(count, prefix="m"):
+    return [
+        mention("test", f"{prefix}{n}", created_at=NOW, now=NOW, text=f"text {n}", connector="c") for n in range(count)
+    ]
+
+
+def at(cursor, connector):
+    return Checkpoint(connector=connector, cursor=cursor, seen=("a", "b"), saved_at=NOW)
+
+
+class InMemory:
+    """The fake, under the same tests."""
+
+    def __init__(self):
+        self.log = MemoryLog()
+
+    def publisher(self, name):
+        return MemoryPublisher(name, self.log)
+
+    async def mentions(self):
+        return list(self.log.mentions)
+
+
+class OnKafka:
+    """Topics of its own on the run's Kafka."""
+
+    def __init__(self, bootstrap):
+        self.client = {"bootstrap_servers": bootstrap}
+        mark = uuid.uuid4().hex[:8]
+        self.topics = {name: f"{name}-{mark}" for name in (MENTIONS, CHECKPOINTS, COVERAGE)}
+        self.dlq = f"{self.topics[MENTIONS]}-dlq"
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        made = admin.create_topics([NewTopic(name, 4, 1) for name in (*self.topics.values(), self.dlq)])
+        for future in made.values():
+            future.result(20)
+
+    def publisher(self, name, **more):
+        return KafkaPublisher(self.client, name, topics=self.topics, **more)
+
+    async def mentions(self):
+        return [codec.decode(Mention, record.value) for record in await self.read(self.topics[MENTIONS])]
+
+    async def read(self, topic):
+        consumer = AIOKafkaConsumer(
+            **self.client, isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            parts = [TopicPartition(topic, number) for number in range(4)]
+            ends = await consumer.end_offsets(parts)
+            consumer.assign(parts)
+            found = []
+            while [part for part in parts if await consumer.position(part) < ends[part]]:
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    found += records
+            return found
+        finally:
+            await consumer.stop()
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request):
+    return InMemory() if request.param == "memory" else OnKafka(request.getfixturevalue("kafka"))
+
+
+@pytest.fixture
+def name():
+    return f"src-{uuid.uuid4().hex[:8]}"
+
+
+async def test_a_page_and_its_checkpoint_are_there_together(broker, name):
+    publisher = broker.publisher(name)
+    assert await publisher.start() is None
+    await publisher.publish(some(3), at("7", name), [Coverage(connector=name, source="test", at=NOW, seen=3)])
+    await publisher.close()
+    assert sorted(found.native_id for found in await broker.mentions()) == ["m0", "m1", "m2"]
+    successor = broker.publisher(name)
+    assert await successor.start() == at("7", name)
+    await successor.close()
+
+
+async def test_a_successor_gets_the_last_checkpoint_of_many(broker, name):
+    publisher = broker.publisher(name)
+    await publisher.start()
+    for number in range(5):
+        await publisher.publish(some(1, f"p{number}-"), at(str(number), name))
+    other = broker.publisher(f"{name}-other")
+    await other.start()
+    await other.publish([], at("999", f"{name}-other"))
+    await publisher.close()
+    assert (await broker.publisher(name).start()).cursor == "4"
+    await other.close()
+
+
+async def test_a_zombie_is_fenced_and_writes_nothing_more(broker, name):
+    zombie, successor = broker.publisher(name), broker.publisher(name)
+    await zombie.start()
+    await zombie.publish(some(1, "before"), at("1", name))
+    assert (await successor.start()).cursor == "1"
+    with pytest.raises(FencedError, match="another process"):
+        await zombie.publish(some(5, "zombie"), at("2", name))
+    await successor.publish(some(1, "after"), at("3", name))
+    assert sorted(found.native_id for found in await broker.mentions()) == ["after0", "before0"]
+    await successor.close()
+    await zombie.close()
+
+
+async def test_it_must_be_started(broker, name):
+    with pytest.raises(BrokerUnavailableError):
+        await broker.publisher(name).publish(some(1), at("1", name))
+
+
+async def test_texts_that_utf8_cannot_carry_are_cleaned_before(broker, name):
+    publisher = broker.publisher(name)
+    await publisher.start()
+    odd = mention("test", "\ud800", created_at=NOW, now=NOW, text="a \ud800 b \x00 c 👍")
+    await publisher.publish([odd], at("1", name))
+    await publisher.close()
+    assert [found.text for found in await broker.mentions()] == ["a \ufffd b  c 👍"]
+
+
+@pytest.mark.kafka
+async def test_a_transaction_left_open_by_a_dead_instance_is_never_seen(kafka, name):
+    broker = OnKafka(kafka)
+    dead = broker.publisher(name)
+    await dead.start()
+    await dead.publish(some(2, "kept"), at("1", name))
+    producer = dead._producer
+    await producer.begin_transaction()
+    for found in some(3, "lost"):
+        await producer.send_and_wait(broker.topics[MENTIONS], codec.encode(found), key=b"k")
+    await producer.send_and_wait(broker.topics[CHECKPOINTS], codec.encode(at("2", name)), key=name.encode())
+    # The process is gone here: nothing is committed or aborted by it.
+    successor = broker.publisher(name)
+    assert (await successor.start()).cursor == "1"
+    await successor.publish(some(1, "next"), at("3", name))
+    assert sorted(found.native_id for found in await broker.mentions()) == ["kept0", "kept1", "next0"]
+    await successor.close()
+    with pytest.raises(FencedError):
+        await dead.publish(some(1, "late"), at("4", name))
+    await producer.stop()
+
+
+@pytest.mark.kafka
+async def test_the_last_checkpoint_is_seen_while_another_instance_has_a_transaction_open(kafka, name):
+    """Reading only up to the last stable offset would give an older checkpoint, and mentions twice."""
+    broker = OnKafka(kafka)
+    neighbours = [f"{name}-{n}" for n in range(200)]
+    neighbour = next(n for n in neighbours if partition_of(n, 4) == partition_of(name, 4))
+    other, mine = broker.publisher(neighbour), broker.publisher(name)
+    await other.start()
+    await mine.start()
+    await other._producer.begin_transaction()
+    await other._producer.send_and_wait(
+        broker.topics[CHECKPOINTS], codec.encode(at("1", neighbour)), key=neighbour.encode()
+    )
+    await mine.publish(some(1), at("41", name))
+    await mine.close()
+    starting = asyncio.create_task(broker.publisher(name).start())
+    await asyncio.sleep(0)
+    await other._producer.commit_transaction()
+    assert (await starting).cursor == "41"
+    await other.close()
+
+
+@pytest.mark.kafka
+async def test_keys_headers_and_dead_letters_are_as_the_contract_says(kafka, name):
+    broker = OnKafka(kafka)
+    publisher = broker.publisher(name)
+    await publisher.start()
+    reply = mention("test", "2", created_at=NOW, now=NOW, text="x", conversation="test:1", revision=5)
+    await publisher.publish([reply], at("1", name), [], [Rejected(b'{"odd": 1}', "test: the field 'id' is missing")])
+    await publisher.close()
+    [record] = await broker.read(broker.topics[MENTIONS])
+    assert record.key == b"test:1"
+    assert record.partition == partition_of("test:1", 4)
+    assert codec.header(record.headers, "ce_id") == "test:2@5"
+    assert codec.header(record.headers, "ce_type") == "earshot.mention.v1"
+    [letter] = await broker.read(broker.dlq)
+    assert letter.value == b'{"odd": 1}'
+    assert codec.header(letter.headers, "dlq_reason") == "invalid"
+    assert codec.header(letter.headers, "dlq_stage") == "connectors"
+    [saved] = (await checkpoints(broker.client, topic=broker.topics[CHECKPOINTS])).items()
+    assert saved == (name, at("1", name))
+
+
+async def test_a_broker_that_is_away_is_an_error_of_ours(name, unused_tcp_port=1):
+    publisher = KafkaPublisher({"bootstrap_servers": f"127.0.0.1:{unused_tcp_port}"}, name)
+    with pytest.raises(BrokerUnavailableError, match="Kafka does not answer"):
+        await publisher.start()
+
+
+@pytest.mark.kafka
+async def test_processes_share_the_sources_and_a_lost_ones_share_goes_to_the_others(kafka, name):
+    broker = OnKafka(kafka)
+    names = [f"{name}-{n}" for n in range(24)]
+    runs: dict[int, set[str]] = {}
+    stops = [asyncio.Event(), asyncio.Event()]
+
+    def process(number):
+        async def changed(ours):
+            runs[number] = ours
+
+        return asyncio.create_task(
+            share(broker.client, names, changed, stops[number], topic=broker.topics[CHECKPOINTS], group=f"group-{name}")
+        )
+
+    async def until(condition, what):
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.05)
+        assert condition(), what
+
+    first = process(0)
+    await until(lambda: runs.get(0) == set(names), "one process runs them all")
+    second = process(1)
+    await until(
+        lambda: runs.get(1) and runs[0] | runs[1] == set(names) and not runs[0] & runs[1], "two processes share them"
+    )
+    stops[0].set()
+    await first
+    runs[0] = set()
+    await until(lambda: runs[1] == set(names), "the one that is left runs them all")
+    stops[1].set()
+    await second
+
+
+def test_the_transactional_id_says_whose_it_is():
+    assert transactional_id("shop") == "earshot-connector-shop"
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed"), [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536)]
+)
+def test_partitions_are_those_of_every_kafka_client(key, hashed):
+    """Values of Kafka's own UtilsTest.testMurmur2."""
+    assert partition_of(key, 7) == (hashed & 0x7FFFFFFF) % 7
