@@ -25,6 +25,7 @@ $(VENV)/.run: requirements.lock pyproject.toml
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "installing what tests need into $(VENV) (once) …"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(BIN)/python -m pipeline.broker.jars
 	@touch $@
 
 install: $(VENV)/.run ## Make the environment

@@ -1,7 +1,8 @@
-"""One embedded Kafka for a whole test run, shared by all pytest-xdist workers.
+"""Embedded Kafka for tests: one for the whole run, and one of each test process with earshot's own topics, empty.
 
-The first process that asks starts it as a child of a keeper that lives as long as any test process holds its lock;
-topics are unique to a test, so tests do not meet.
+`kafka` is shared by all pytest-xdist workers: topics are unique to a test, so tests do not meet. The first process that
+asks starts it as a child of a keeper that lives as long as any test process holds its lock. Tests of what reads and
+writes earshot's topics by their names take `own_kafka`: its topics are made anew before each test.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
+
+from pipeline.broker import admin
+from pipeline.broker.embedded import EmbeddedKafka
+from pipeline.config.model import Config
+from pipeline.runtime.declared import declared
 
 KEEPER = """
 import fcntl, sys, time
@@ -82,3 +89,34 @@ def kafka(tmp_path_factory) -> str:
 def topic() -> str:
     """A name nobody else uses."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+def _empty(client: dict[str, str]) -> None:
+    """Take all groups and topics away, and wait until they are gone."""
+    kafka = AdminClient(client)
+    groups = [group.group_id for group in kafka.list_consumer_groups().result(20).valid]
+    deadline = time.monotonic() + 60
+    while groups:  # a member that has just died is waited for
+        done = kafka.delete_consumer_groups(groups)
+        groups = [group for group, future in done.items() if future.exception(20) is not None]
+        assert time.monotonic() < deadline, f"groups that do not end: {groups}"
+    names = [name for name in kafka.list_topics(timeout=20).topics if not name.startswith("__")]
+    for future in kafka.delete_topics(names).values() if names else ():
+        future.result(20)
+    while any(not name.startswith("__") for name in kafka.list_topics(timeout=20).topics):
+        assert time.monotonic() < deadline, "topics are not taken away"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def _broker_of_this_process(tmp_path_factory):
+    with EmbeddedKafka(tmp_path_factory.mktemp("own") / "kafka") as kafka:
+        yield {"bootstrap.servers": kafka.bootstrap}
+
+
+@pytest.fixture
+def own_kafka(_broker_of_this_process) -> dict[str, str]:
+    """Client settings of a broker that no other test uses meanwhile, with earshot's topics, empty, and no groups."""
+    _empty(_broker_of_this_process)
+    admin.apply(_broker_of_this_process, declared(Config(version=1)))
+    return dict(_broker_of_this_process)

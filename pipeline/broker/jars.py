@@ -1,6 +1,7 @@
 """Apache Kafka's jars: fetched once through jgo, pinned, and checked against `kafka.lock` before every start.
 
-`kafka.lock` has a line for each jar: SHA-256, size in bytes, file name. `python -m pipeline.broker.jars` writes it anew.
+`kafka.lock` has a line for each jar: SHA-256, size in bytes, file name. `python -m pipeline.broker.jars lock` writes it
+anew; `python -m pipeline.broker.jars` fetches what is missing, so that later starts need no network.
 """
 
 from __future__ import annotations
@@ -153,11 +154,22 @@ def _short(error: BaseException) -> str:
 
 
 def main() -> None:
+    """Fetch the jars, or with `lock` write the lock file anew from what is resolved today."""
+    if sys.argv[1:] == ["lock"]:
+        write_lock()
+        return
+    try:
+        ensure()
+    except BrokerUnavailableError as error:
+        sys.exit(f"earshot: {error}")
+
+
+def write_lock() -> None:
     """Write the lock file anew from what is resolved today."""
     with tempfile.TemporaryDirectory() as scratch:
         paths = sorted(_fetch(Path(scratch), [], Console(stderr=True)), key=lambda path: path.name)
         rows = [f"{digest(path)} {path.stat().st_size} {path.name}" for path in paths]
-    head = [f"# {ENDPOINT}", "# SHA-256, bytes, file. Made by: python -m pipeline.broker.jars"]
+    head = [f"# {ENDPOINT}", "# SHA-256, bytes, file. Made by: python -m pipeline.broker.jars lock"]
     LOCK.write_text("\n".join([*head, *rows, ""]), "utf-8")
 
 
