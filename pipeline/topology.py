@@ -71,10 +71,14 @@ STAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """How one topic is kept. `retention` is in seconds, None is forever; `key` is part of the contract."""
+    """How one topic is kept. `retention` is in seconds, None is forever; `key` is part of the contract.
+
+    `event` is what its values are, None where they are the writing stage's own business. `also` are other events on
+    it, told apart by the header `ce_type`.
+    """
 
     name: str
-    event: type
+    event: type | None
     key: str
     means: str
     partitions: int
@@ -82,6 +86,7 @@ class Topic:
     retention: float | None = 7 * DAY
     replication: int = 1
     max_message_bytes: int = 2_000_000
+    also: tuple[type, ...] = ()
 
 
 def topics(
@@ -89,7 +94,7 @@ def topics(
 ) -> tuple[Topic, ...]:
     """Every topic of an installation with these departments; `retention` in seconds is that of mentions."""
 
-    def topic(name: str, event: type, key: str, means: str, **kept: object) -> Topic:
+    def topic(name: str, event: type | None, key: str, means: str, **kept: object) -> Topic:
         return Topic(name, event, key, means, **{"partitions": partitions, "replication": replication, **kept})  # type: ignore[arg-type]
 
     thread, brand = "conversation, else id", "brand"
@@ -101,9 +106,16 @@ def topics(
             topic(DEPARTMENT + name, judged, thread, f"what {name} can act on", retention=retention)
             for name in dict.fromkeys((*departments, REVIEW))
         ),
-        topic(PULSE, events.Pulse, brand, "counts by brand, source and minute", retention=2 * DAY),
+        topic(
+            PULSE,
+            events.Pulse,
+            brand,
+            "counts by brand, source and minute",
+            retention=2 * DAY,
+            also=(events.Tick, events.Heartbeat),
+        ),
         topic(ALERTS, events.Alert, "brand/fingerprint", "incidents", cleanup="compact,delete", retention=90 * DAY),
-        topic(BRANDS, events.Counts, brand, "what reputation remembers", cleanup="compact", retention=None),
+        topic(BRANDS, None, brand, "what reputation remembers", cleanup="compact", retention=None),
         topic(
             HEARTBEATS, events.Heartbeat, "partition", "heartbeats that came", cleanup="compact,delete", retention=HOUR
         ),

@@ -39,7 +39,7 @@ def table(topics: Sequence[Topic]) -> str:
     width = max(len(topic.name) for topic in topics)
     lines += ["", f"{'topic':<{width}}  {'event':<14} {'key':<20} {'parts':>5}  {'kept':<14} {'for':<9} what"]
     lines += [
-        f"{t.name:<{width}}  {t.event.__name__:<14} {t.key:<20} {t.partitions:>5}  {t.cleanup:<14} {span(t.retention):<9} {t.means}"
+        f"{t.name:<{width}}  {t.event.__name__ if t.event else '(private)':<14} {t.key:<20} {t.partitions:>5}  {t.cleanup:<14} {span(t.retention):<9} {t.means}"
         for t in topics
     ]
     return "\n".join(lines)
