@@ -43,31 +43,31 @@ class Kind(StrEnum):
 class Author(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who wrote it, as far as the source says. All fields are optional: feeds often give a name only."""
 
-    id: str | None = None
-    handle: str | None = None
-    name: str | None = None
-    url: str | None = None
-    followers: Annotated[int, Meta(ge=0)] | None = None
-    created_at: Instant | None = None
-    bot: bool | None = None
+    id: str | None = None  # the source's own id of the account
+    handle: str | None = None  # what the author is addressed by, without @
+    name: str | None = None  # the name shown
+    url: str | None = None  # the author's page
+    followers: Annotated[int, Meta(ge=0)] | None = None  # accounts that follow the author; the author's reach
+    created_at: Instant | None = None  # when the account was made
+    bot: bool | None = None  # whether the source marks it as automated
 
 
 class Rating(Struct, frozen=True, kw_only=True):
     """Stars, with the scale they were given on (schema.org Rating: ratingValue, bestRating, worstRating)."""
 
-    value: float
-    best: float = 5.0
-    worst: float = 1.0
+    value: float  # the stars given
+    best: float = 5.0  # the most that can be given
+    worst: float = 1.0  # the least that can be given
 
 
 class Engagement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Counts at the time of collection; they only ever grow old."""
 
-    likes: int | None = None
-    replies: int | None = None
-    shares: int | None = None
-    quotes: int | None = None
-    views: int | None = None
+    likes: int | None = None  # approvals of any kind
+    replies: int | None = None  # answers and comments
+    shares: int | None = None  # reposts without words
+    quotes: int | None = None  # reposts with words
+    views: int | None = None  # times it was shown
 
 
 class Mention(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,26 +77,26 @@ class Mention(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the source gives one). `conversation` is the native id of the thread's first mention, prefixed like `id`.
     """
 
-    id: str
-    source: str
-    native_id: str
-    created_at: Instant
-    collected_at: Instant
-    text: str = ""
-    title: str | None = None
-    revision: Annotated[int, Meta(ge=0)] = 0
-    state: State = State.LIVE
-    kind: Kind = Kind.POST
-    language: str | None = None
-    url: str | None = None
-    author: Author | None = None
-    conversation: str | None = None
-    in_reply_to: str | None = None
-    rating: Rating | None = None
-    engagement: Engagement | None = None
+    id: str  # `source:native_id`, the mention's name everywhere
+    source: str  # the site or service, lower-case
+    native_id: str  # the id as the source or the import gave it
+    created_at: Instant  # when it was written, as the source says
+    collected_at: Instant  # when a connector read it
+    text: str = ""  # plain text; empty once it is withdrawn
+    title: str | None = None  # of a review, an article, a question
+    revision: Annotated[int, Meta(ge=0)] = 0  # 0 first, larger with every edit
+    state: State = State.LIVE  # what became of it at its source
+    kind: Kind = Kind.POST  # its form at the source
+    language: str | None = None  # BCP 47, lower-case, as the source says or triage found
+    url: str | None = None  # where a person can read it
+    author: Author | None = None  # who wrote it
+    conversation: str | None = None  # `source:native_id` of the first mention of the thread; the record's key
+    in_reply_to: str | None = None  # `source:native_id` of what it answers
+    rating: Rating | None = None  # the stars of a review
+    engagement: Engagement | None = None  # counts at the time of collection
     subject: str | None = None  # what is reviewed or where it was said: app id, place, forum, channel
     tags: tuple[str, ...] = ()  # hash tags, lower-case, without #
-    links: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()  # addresses in the text
     connector: str | None = None  # the configured source instance that heard it
     backfill: bool = False  # from the past: counted, routed, never pages on-call
 
@@ -156,19 +156,19 @@ class Priority(StrEnum):
 class Sentiment(Struct, frozen=True, kw_only=True):
     """`score` is -1 to 1; `vader` is vaderSentiment's compound, null where the language is not English."""
 
-    label: Label
-    score: Polarity
-    vader: float | None = None
-    confidence: Share = 0.5
+    label: Label  # negative, neutral or positive
+    score: Polarity  # -1 to 1, from the best model for the language
+    vader: float | None = None  # vaderSentiment's compound; null where the language is not English
+    confidence: Share = 0.5  # how sure the label is
 
 
 class Fired(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule or model term that spoke, and what it said. `terms` are the words it saw."""
 
-    name: str
-    department: str | None = None
-    weight: float = 0.0
-    terms: tuple[str, ...] = ()
+    name: str  # the rule or term
+    department: str | None = None  # the department it speaks for
+    weight: float = 0.0  # how much it counts; negative speaks against
+    terms: tuple[str, ...] = ()  # the words it saw
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -176,52 +176,52 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     by: str  # "rule:<name>", "model", "review", "quarantine", "discard"
     version: str  # of rules and models together: sha256, first 12 digits
-    rules: tuple[Fired, ...] = ()
-    model: tuple[Fired, ...] = ()
+    rules: tuple[Fired, ...] = ()  # rules that matched
+    model: tuple[Fired, ...] = ()  # the model's terms, the heaviest first
     matched: dict[str, tuple[str, ...]] = field(default_factory=dict)  # brand -> terms that matched
-    language_by: str | None = None
-    spam_reasons: tuple[str, ...] = ()
+    language_by: str | None = None  # how the language was found
+    spam_reasons: tuple[str, ...] = ()  # why it looks like spam
     nearly: str | None = None  # the department that came next
-    confidence: Share = 0.0
+    confidence: Share = 0.0  # share of the best department
 
 
 class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False):
     """A mention with what triage decided: the value on `mentions-enriched` and `department-*`. Every key is written."""
 
-    outcome: Outcome
-    sentiment: Sentiment
-    decision: Decision
-    reason: Reason | None = None
-    brands: tuple[str, ...] = ()
-    spam: Share = 0.0
-    intents: tuple[str, ...] = ()
-    departments: tuple[str, ...] = ()
-    department_scores: dict[str, float] = field(default_factory=dict)
-    priority: Priority = Priority.NORMAL
+    outcome: Outcome  # what triage did with it
+    sentiment: Sentiment  # how it feels
+    decision: Decision  # why it went where it went
+    reason: Reason | None = None  # why it was discarded or quarantined; null when it was routed
+    brands: tuple[str, ...] = ()  # whom it is about
+    spam: Share = 0.0  # 0 to 1; 0.5 and above is quarantined
+    intents: tuple[str, ...] = ()  # what its author wants: problem, complaint, question, praise, …
+    departments: tuple[str, ...] = ()  # who got it
+    department_scores: dict[str, float] = field(default_factory=dict)  # share of each of the four shipped ones
+    priority: Priority = Priority.NORMAL  # how soon to look
     story: str | None = None  # mentions that say the same share it
-    campaigns: tuple[str, ...] = ()
-    judged_at: Instant | None = None
+    campaigns: tuple[str, ...] = ()  # campaigns it belongs to
+    judged_at: Instant | None = None  # when triage decided
 
 
 class Counts(Struct, kw_only=True, omit_defaults=True):
     """How often, in one slice of `pulse`. Additive: two can be summed field by field."""
 
-    mentions: int = 0
-    negative: int = 0
-    neutral: int = 0
-    positive: int = 0
-    score_sum: float = 0.0
+    mentions: int = 0  # all of them
+    negative: int = 0  # of these, negative
+    neutral: int = 0  # of these, neutral
+    positive: int = 0  # of these, positive
+    score_sum: float = 0.0  # sum of the sentiment scores
     reach: int = 0  # sum of the authors' followers
 
 
 class Top(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A mention worth quoting in an alert, without its author's name."""
 
-    id: str
-    reach: int = 0
-    label: Label = Label.NEUTRAL
-    url: str | None = None
-    story: str | None = None
+    id: str  # `source:native_id`
+    reach: int = 0  # followers of its author
+    label: Label = Label.NEUTRAL  # its feeling
+    url: str | None = None  # where a person can read it
+    story: str | None = None  # the story it belongs to
 
 
 class Pulse(Struct, kw_only=True, omit_defaults=True):
@@ -231,35 +231,35 @@ class Pulse(Struct, kw_only=True, omit_defaults=True):
     in records of their own (`backfill`), so that they fill baselines without waking anybody.
     """
 
-    brand: str
-    source: str
+    brand: str  # whom it counts for; the record's key
+    source: str  # where it was said
     minute: int  # epoch minutes of `created_at`
-    counts: Counts
-    sent_at: Instant
-    departments: dict[str, int] = field(default_factory=dict)
-    intents: dict[str, int] = field(default_factory=dict)
-    campaigns: dict[str, Counts] = field(default_factory=dict)
+    counts: Counts  # of all mentions in this slice
+    sent_at: Instant  # when triage wrote it
+    departments: dict[str, int] = field(default_factory=dict)  # mentions by department
+    intents: dict[str, int] = field(default_factory=dict)  # mentions by intent
+    campaigns: dict[str, Counts] = field(default_factory=dict)  # counts by campaign
     authors: tuple[int, ...] = ()  # k smallest 32-bit hashes of author ids: a distinct-count sketch
     stories: dict[str, int] = field(default_factory=dict)  # most repeated stories
-    terms: dict[str, int] = field(default_factory=dict)
-    top: tuple[Top, ...] = ()
-    backfill: bool = False
+    terms: dict[str, int] = field(default_factory=dict)  # words said often, and how often
+    top: tuple[Top, ...] = ()  # mentions with the largest reach
+    backfill: bool = False  # from the past: fills baselines, wakes nobody
 
 
 class Tick(Struct, frozen=True, kw_only=True):
     """Time as an input: reputation looks at its windows when one arrives, so that silence can be noticed."""
 
-    at: Instant
-    partition: int
+    at: Instant  # the wall clock
+    partition: int  # the partition of `pulse` it is for
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
     """A synthetic mention's passage: sent by the connectors role, seen again at the end of the way."""
 
-    partition: int
-    sent_at: Instant
+    partition: int  # the partition of `mentions` it went through
+    sent_at: Instant  # when it set out
     stage: str  # the stage that passed it on last
-    passed_at: Instant
+    passed_at: Instant  # when that stage passed it on
 
 
 class Severity(StrEnum):
@@ -282,61 +282,61 @@ class Symptom(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str  # "spike", "drop", "negative_share", "tone"
     scope: str  # "brand", "source:<name>", "campaign:<name>"
-    value: float
-    baseline: float
+    value: float  # mentions a minute, a share, or a mean score: what `kind` says
+    baseline: float  # what is usual, in the same unit
     score: float  # how many times the alert's own threshold
-    since: Instant
+    since: Instant  # first minute of the window
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One incident of one brand. All records of an incident carry the same `fingerprint`; `sequence` orders them."""
 
-    fingerprint: str
+    fingerprint: str  # names the incident
     name: str  # "ReputationDamage", "PraiseSurge", "MentionsDrop"
-    brand: str
-    status: AlertStatus
-    severity: Severity
-    started_at: Instant
-    updated_at: Instant
-    sequence: int
-    summary: str
-    description: str
-    symptoms: tuple[Symptom, ...] = ()
-    top: tuple[Top, ...] = ()
-    terms: tuple[str, ...] = ()
-    sources: dict[str, int] = field(default_factory=dict)
-    resolved_at: Instant | None = None
-    runbook_url: str | None = None
-    dashboard_url: str | None = None
+    brand: str  # whom it is about
+    status: AlertStatus  # firing until it is resolved
+    severity: Severity  # how urgent it is
+    started_at: Instant  # when the incident began
+    updated_at: Instant  # when this record was made
+    sequence: int  # 1 first, one more with every record of the incident
+    summary: str  # one fixed sentence
+    description: str  # what happened in words and figures; no texts, no names
+    symptoms: tuple[Symptom, ...] = ()  # what is not as usual
+    top: tuple[Top, ...] = ()  # mentions to read first
+    terms: tuple[str, ...] = ()  # words said often
+    sources: dict[str, int] = field(default_factory=dict)  # mentions by source in the window
+    resolved_at: Instant | None = None  # when it ended; null while it fires
+    runbook_url: str | None = None  # what to do
+    dashboard_url: str | None = None  # where to look
     held: bool = False  # during backfill or replay: recorded, nobody is told
 
 
 class Erasure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A mention was withdrawn at its source or by request: whoever keeps a copy must erase it. Holds no text."""
 
-    id: str
-    reason: State
-    at: Instant
-    departments: tuple[str, ...] = ()
+    id: str  # `source:native_id` of the mention; the record's key
+    reason: State  # what became of it at its source
+    at: Instant  # when earshot learned of it
+    departments: tuple[str, ...] = ()  # who had got it
 
 
 class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a connector heard of its source, and what it knows it did not hear."""
 
-    connector: str
-    source: str
-    at: Instant
-    seen: int = 0
-    expected: int | None = None
-    gap_from: Instant | None = None
-    gap_until: Instant | None = None
-    reason: str | None = None
+    connector: str  # the configured source instance; the record's key
+    source: str  # the site or service
+    at: Instant  # when this was known
+    seen: int = 0  # mentions heard since the record before
+    expected: int | None = None  # mentions the source says there were; null where it does not say
+    gap_from: Instant | None = None  # start of a time that was not heard
+    gap_until: Instant | None = None  # end of a time that was not heard
+    reason: str | None = None  # why it was not heard
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a connector goes on from: the source's cursor and a bounded set of ids already published."""
 
-    connector: str
-    cursor: str | None
-    seen: tuple[str, ...] = ()
-    saved_at: Instant
+    connector: str  # the configured source instance; the record's key
+    cursor: str | None  # the source's own position, opaque
+    seen: tuple[str, ...] = ()  # ids already published, the newest last
+    saved_at: Instant  # when it was stored
