@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
+from math import isfinite
 from typing import Any, Final, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from pipeline.contract import events
 from pipeline.contract.errors import InvalidMessageError
@@ -62,11 +65,41 @@ def decode(event_type: type[T], value: bytes | None) -> T:
         event: T = _decoders[event_type].decode(value)
         return event
     except msgspec.ValidationError as error:
-        raise InvalidMessageError(str(error), Reason.INVALID) from None
+        raise InvalidMessageError(_unquoted(str(error), event_type), Reason.INVALID) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidMessageError(f"not JSON: {error}", Reason.UNDECODABLE) from None
     except RecursionError:
         raise InvalidMessageError("nested too deeply", Reason.UNDECODABLE) from None
+
+
+_QUOTES: Final = "Invalid enum value"
+_STEP: Final = re.compile(r"\.(\w+)|\[")
+
+
+def _unquoted(error: str, event_type: type) -> str:
+    """Return msgspec's words without the value they may quote, and what is accepted there instead."""
+    if not error.startswith(_QUOTES):
+        return error
+    place = error.rpartition(" - at ")[2]  # the last one: the value may hold anything
+    return f"unknown value at {place}: write one of {', '.join(_accepted(event_type, place))}"
+
+
+@cache
+def _accepted(event_type: type, place: str) -> tuple[str, ...]:
+    """Return the values of the enum at a place such as `$.sentiment.label`."""
+    kinds: list[Any] = [msgspec.inspect.type_info(event_type)]
+    for step in _STEP.finditer(place):
+        kinds = [inner for kind in kinds for inner in _inside(kind, step[1])]
+    return tuple(one.value for kind in kinds if isinstance(kind, msgspec.inspect.EnumType) for one in kind.cls)
+
+
+def _inside(kind: Any, name: str | None) -> list[Any]:
+    """Return the types of a field, or of what is in a list or map where `name` is None; unions are taken apart."""
+    if name is not None:
+        found = [part.type for part in getattr(kind, "fields", ()) if part.encode_name == name]
+    else:
+        found = [getattr(kind, place) for place in ("item_type", "value_type") if hasattr(kind, place)]
+    return [inner for one in found for inner in getattr(one, "types", (one,))]
 
 
 def headers(
@@ -112,12 +145,12 @@ def mention_from_json(row: Mapping[str, Any], *, now: datetime, source: str = "i
     native = given.pop("native_id", None)
     outer = given.pop("id", None)
     native = outer if native is None else native
-    if isinstance(native, bool) or not isinstance(native, str | int) or str(native) == "":
+    native = _id(native)
+    if not isinstance(native, str) or native == "":
         raise InvalidMessageError('`id` is missing: give every mention an id, for example {"id": "1", "text": "…"}')
     origin = given.pop("source", source)
     if not isinstance(origin, str) or not _NAME.fullmatch(origin):
         raise InvalidMessageError("`source` must be a short lower-case name such as mastodon or my-shop")
-    native = clean(str(native))
     given.setdefault("created_at", now)
     given["created_at"] = _instant(given["created_at"], "created_at")
     given["collected_at"] = _instant(given.get("collected_at", now), "collected_at")
@@ -130,29 +163,44 @@ def mention_from_json(row: Mapping[str, Any], *, now: datetime, source: str = "i
     author = given.get("author")
     if isinstance(author, str):
         given["author"] = {"name": clean(author)}
-    elif isinstance(author, Mapping) and isinstance(author.get("id"), int):
-        given["author"] = {**author, "id": str(author["id"])}
+    elif isinstance(author, Mapping) and "id" in author:
+        given["author"] = {**author, "id": _id(author["id"])}
     for part in ("conversation", "in_reply_to"):
-        if isinstance(given.get(part), int):
-            given[part] = str(given[part])
+        if part in given:
+            given[part] = _id(given[part])
     try:
         return msgspec.convert(
             {**_cleaned(given), "id": f"{origin}:{native}", "source": origin, "native_id": native}, events.Mention
         )
     except msgspec.ValidationError as error:
-        raise InvalidMessageError(str(error)) from None
+        raise InvalidMessageError(_unquoted(str(error), events.Mention)) from None
+    except RecursionError:
+        raise InvalidMessageError("nested too deeply") from None
 
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_LARGEST: Final = 1 << 63  # JSON readers hold no larger integers
+
+
+def _id(value: Any) -> Any:
+    """Return an id as text where it is text or a number, anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST <= value < _LARGEST:
+        return str(value)
+    return clean(value) if isinstance(value, str) else value
 
 
 def _cleaned(value: Any) -> Any:
+    """Return JSON that can be written again: texts clean, numbers finite and of 64 bits."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
-        return {key: _cleaned(inner) for key, inner in value.items()}
+        return {clean(str(key)): _cleaned(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_cleaned(inner) for inner in value]
+    if (isinstance(value, float) and not isfinite(value)) or (
+        isinstance(value, int) and not -_LARGEST <= value < _LARGEST
+    ):
+        raise InvalidMessageError("a number is not finite or has more than 64 bits")
     return value
 
 
