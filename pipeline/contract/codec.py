@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, TypeVar
 
@@ -84,7 +84,7 @@ def _unquoted(error: str, event_type: type) -> str:
     return f"unknown value at {place}: write one of {', '.join(_accepted(event_type, place))}"
 
 
-@cache
+@lru_cache(maxsize=256)
 def _accepted(event_type: type, place: str) -> tuple[str, ...]:
     """Return the values of the enum at a place such as `$.sentiment.label`."""
     kinds: list[Any] = [msgspec.inspect.type_info(event_type)]
