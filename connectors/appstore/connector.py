@@ -1,0 +1,150 @@
+"""Customer reviews of an app in Apple's App Store, country by country, from the feeds of the iTunes store.
+
+Feed: https://itunes.apple.com/us/rss/customerreviews/page=1/id=APP/sortby=mostrecent/json (no key), the same as xml. A
+feed is ten pages of fifty, newest first: what a country writes beyond 500 reviews between two polls is told as a gap.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import Field, field_validator
+
+from connectors import reading
+from connectors.appstore.entries import Row, entries, time_of
+from connectors.base import Gap, Page, PollingConnector, PollingSettings, mention
+from pipeline.config.model import Duration
+from pipeline.contract.errors import InvalidMessageError, SourceUnavailableError
+from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating
+
+PAGES: Final = 10  # further ones are refused: https://github.com/facundoolano/app-store-scraper#reviews
+
+
+class AppstoreSettings(PollingSettings):
+    """Which app, and where."""
+
+    app: int = Field(gt=0)
+    """Number of the app: the digits after `id` in its address in the store."""
+    countries: tuple[str, ...] = Field(default=("us",), min_length=1, max_length=175)
+    """Countries whose reviews are heard, as two letters: the store keeps them apart."""
+    form: Literal["json", "xml"] = "json"
+    """Which of the two forms of the feed to ask for: now and then the store leaves one empty."""
+    lookback: Duration = 604_800
+    """How far back the very first poll goes, as far as the feed reaches."""
+    overlap: Duration = 172_800
+    """How far each poll reaches back again: the store shows some reviews hours late."""
+    poll_interval: Duration = Field(default=900.0, ge=0.05)
+    slowest_poll: Duration = Field(default=3600.0, ge=0.05)
+    base_url: str = "https://itunes.apple.com"
+
+    @field_validator("countries")
+    @classmethod
+    def _two_letters(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not re.fullmatch(r"[A-Za-z]{2}", country) for country in value):
+            raise ValueError("write countries as two letters, such as us, gb, de")
+        return tuple(dict.fromkeys(country.lower() for country in value))
+
+
+class Appstore(PollingConnector[AppstoreSettings]):
+    """The cursor is, for each country, the time in epoch seconds of its newest review."""
+
+    name = "appstore"
+    settings_type = AppstoreSettings
+    seen_limit: ClassVar[int] = 5_000
+
+    async def fetch(self, cursor: str | None) -> Page:
+        now, newest = int(self.clock().timestamp()), _cursor(cursor)
+        found: list[Row] = []
+        gaps: list[tuple[int, int, str]] = []
+        for country in self.settings.countries:
+            known, first = newest.get(country), now - int(self.settings.lookback)
+            since = first if known is None else known - int(self.settings.overlap)
+            rows, is_cut = await self._reviews(country, since)
+            times = [time for time in map(time_of, rows) if time is not None]
+            found += (row for row in rows if (time_of(row) or since) >= since)
+            if is_cut and times and min(times) > (known or first):
+                gaps.append((known or first, min(times), country))
+            if times:
+                newest[country] = min(now, max(*times, known or 0))
+        found.sort(key=lambda row: (time_of(row) or now, str(row.get("id"))))
+        return self.page(found, json.dumps(newest) if newest else cursor, gap=_gap(gaps))
+
+    async def _reviews(self, country: str, since: int) -> tuple[list[Row], bool]:
+        """Return a country's reviews down to `since`, and whether the feed ends above it.
+
+        Reviews that arrive meanwhile move the others to later pages: those come twice, none is passed over.
+        """
+        found: dict[Any, Row] = {}
+        for number in range(1, PAGES + 1):
+            path = f"{country}/rss/customerreviews/page={number}/id={self.settings.app}/sortby=mostrecent"
+            answer = await self.http.get_bytes(f"{self.settings.base_url}/{path}/{self.settings.form}")
+            try:
+                rows = [row for row in entries(answer.body) if "im:rating" in row]
+            except InvalidMessageError as error:
+                raise SourceUnavailableError(f"{self.instance}: {error}") from None
+            named = {"earshot_app": str(self.settings.app), "earshot_country": country}
+            fresh = {(row.get("id"), row.get("updated")): {**row, **named} for row in rows}
+            if fresh.keys() <= found.keys():
+                return list(found.values()), False
+            found |= fresh
+            if max((time for row in rows if (time := time_of(row)) is not None), default=since) < since:
+                return list(found.values()), False
+        return list(found.values()), True
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        return json.dumps(dict.fromkeys(self.settings.countries, int(since.timestamp())))
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        return cls.unique(cls.attempt(row, now) for row in entries(body))
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        """Read an entry of the feed; the first one may be the app itself, which has no rating."""
+        if "im:rating" not in row:
+            return None
+        link = row.get("link") or ""
+        stars = float(row["im:rating"])
+        if not 1 <= stars <= 5:
+            raise ValueError
+        in_store = re.search(r"//[^/]+/([a-z]{2})/review\?.*?\bid=(\d+)", link)
+        country = row.get("earshot_country") or (in_store and in_store[1])
+        time = reading.timestamp(row.get("updated"))
+        who, version = row.get("uri"), row.get("im:version")
+        return mention(
+            cls.name,
+            row["id"],
+            created_at=time,
+            now=now,
+            text=row.get("content"),
+            title=row.get("title") or None,
+            # The feed gives one time only: that of the writing or of the last edit.
+            revision=int(time.timestamp() * 1000) if time else 0,
+            kind=Kind.REVIEW,
+            url=link or None,
+            author=Author(id=who, name=row.get("name"), url=who) if who or row.get("name") else None,
+            rating=Rating(value=stars, best=5.0, worst=1.0),
+            engagement=Engagement(likes=reading.whole(row.get("im:voteSum"))),
+            subject=row.get("earshot_app") or (in_store and in_store[2]),
+            tags=[*([f"version-{version}"] if version else []), *([f"country-{country}"] if country else [])],
+        )
+
+
+def _gap(gaps: list[tuple[int, int, str]]) -> Gap | None:
+    if not gaps:
+        return None
+    since, until = min(gap[0] for gap in gaps), max(gap[1] for gap in gaps)
+    where = ", ".join(gap[2] for gap in gaps)
+    reason = f"more reviews than the {PAGES * 50} that the store shows of a country ({where})"
+    return Gap(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC), reason)
+
+
+def _cursor(cursor: str | None) -> dict[str, int]:
+    try:
+        return {country: int(time) for country, time in json.loads(cursor or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}

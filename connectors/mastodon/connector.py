@@ -1,0 +1,155 @@
+"""Posts under hash tags on Mastodon, and on servers that speak its API (GoToSocial, Pleroma, Akkoma, Friendica).
+
+API: https://docs.joinmastodon.org/methods/timelines/#tag (no key where the server shows its timelines to all). Read
+forwards with `min_id`, which gives the oldest texts above a position, so a burst is walked through without a gap.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, field_validator
+
+from connectors import reading
+from connectors.base import Page, PollingConnector, PollingSettings, mention, reveal
+from connectors.mastodon import statuses
+from connectors.mastodon.statuses import Row, order
+from pipeline.config.model import Duration
+from pipeline.contract.errors import ConfigError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.events import Kind, Mention, State
+
+LIMIT: Final = 40  # texts of one answer at the most: https://docs.joinmastodon.org/methods/timelines/#query-parameters
+FULL: Final = 20  # some servers give no more than this, whatever is asked for
+
+
+class MastodonSettings(PollingSettings):
+    """Which server, and which hash tags."""
+
+    tags: tuple[str, ...] = Field(max_length=50)
+    """Hash tags to hear, with or without #; none is everything public that the server sees."""
+    server: str = "https://mastodon.social"
+    """The server to ask: it knows what its people write and what reaches it from others."""
+    token: SecretStr | None = None
+    """Access token (scope read:statuses), for a server that shows its timelines to its people only."""
+    indexable_only: bool = False
+    """Whether to hear only authors who have agreed to be found in searches."""
+    overlap: Duration = 300
+    """How far each poll reaches back again: for texts that come late and for early edits."""
+
+    @field_validator("server")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return (value if "://" in value else f"https://{value}").rstrip("/")
+
+    @field_validator("tags")
+    @classmethod
+    def _bare(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(tag.strip().lstrip("#").lower() for tag in value if tag.strip("# ")))
+
+
+class Mastodon(PollingConnector[MastodonSettings]):
+    """The cursor holds, for each tag, the newest id (`newest`), and where a walk through full pages is (`walk`).
+
+    Ids are the server's own and only ever compared; a text is known by its `uri`, which is the same on all servers.
+    """
+
+    name = "mastodon"
+    settings_type = MastodonSettings
+    seen_limit: ClassVar[int] = 2_000
+
+    async def fetch(self, cursor: str | None) -> Page:
+        newest, walk = _cursor(cursor)
+        found: dict[str, Row] = {}
+        for tag in list(walk) or self.settings.tags or ("",):
+            known = newest.get(tag, "")
+            start = walk.pop(tag, None) or statuses.earlier(known, self.settings.overlap)
+            rows = await self._timeline(tag, start)
+            top = max((str(row.get("id") or "") for row in rows), key=order, default="")
+            newest[tag] = max(known, top, key=order)
+            is_more = len(rows) >= FULL or order(top) < order(known)
+            if start and is_more and order(top) > order(start):
+                walk[tag] = top
+            found |= {
+                str(row.get("uri") or id(row)): row for row in map(statuses.original, rows) if self._is_heard(row)
+            }
+        page = self.page(statuses.with_threads(found.values()), cursor)
+        return Page(
+            sorted(page.mentions, key=lambda one: one.created_at),
+            json.dumps({"newest": newest, "walk": walk}) if any(newest.values()) else cursor,
+            is_full=bool(walk),
+            rejected=page.rejected,
+        )
+
+    async def _timeline(self, tag: str, min_id: str | None) -> list[Row]:
+        """Return the answer's texts: the oldest above `min_id`, the newest of all without one."""
+        path = f"tag/{quote(tag, safe='')}" if tag else "public"
+        params = {"limit": str(LIMIT), **({"min_id": min_id} if min_id else {})}
+        token = reveal(self.settings.token)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = await self.http.get_json(f"{self.settings.server}/api/v1/timelines/{path}", params, headers)
+        except SourceRefusedError as error:
+            hint = "" if token else "; a server that shows its timelines to its people only wants a `token`"
+            raise SourceRefusedError(f"{error}{hint}") from None
+        if not isinstance(answer.json, list):
+            raise SourceUnavailableError(f"{self.instance}: the answer is no timeline")
+        return [row for row in answer.json if isinstance(row, dict)]
+
+    def _is_heard(self, row: Row) -> bool:
+        is_public = row.get("visibility", "public") in ("public", "unlisted")
+        return is_public and (not self.settings.indexable_only or (row.get("account") or {}).get("indexable") is True)
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        newest = {}
+        for tag in self.settings.tags or ("",):
+            for row in (await self._timeline(tag, None))[:1]:
+                if statuses.time_of(str(row.get("id"))) is None:
+                    raise ConfigError(f"{self.instance}: the ids of this server hold no time to go back to")
+                newest[tag] = statuses.id_at(int(since.timestamp() * 1000), str(row["id"]))
+        return json.dumps({"newest": newest, "walk": {}})
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        rows = statuses.with_threads(reading.walk(statuses.unpacked(reading.documents(body))))
+        return cls.unique(cls.attempt(row, now) for row in rows)
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        if not {"uri", "content", "account"} <= row.keys() or row.get("reblog"):
+            return None
+        rich, warning = reading.from_html(row["content"]), reading.from_html(row.get("spoiler_text")).text
+        if not rich.text and not warning:
+            return None
+        edited, parent = reading.timestamp(row.get("edited_at")), row.get("in_reply_to_id")
+        reply_to = f"{cls.name}:{row.get('earshot_parent') or parent}" if parent else None
+        return mention(
+            cls.name,
+            row["uri"],
+            created_at=reading.timestamp(row.get("created_at")),
+            now=now,
+            text=rich.text,
+            title=warning or None,
+            revision=int(edited.timestamp() * 1000) if edited else 0,
+            state=State.EDITED if edited else None,
+            kind=Kind.COMMENT if parent else Kind.POST,
+            language=str(row.get("language") or "").split("-")[0].lower() or None,
+            url=row.get("url") or row["uri"],
+            author=statuses.author(row["account"]),
+            conversation=f"{cls.name}:{row['earshot_top']}" if row.get("earshot_top") else reply_to,
+            in_reply_to=reply_to,
+            engagement=statuses.engagement(row),
+            tags=[str(tag["name"]).lower() for tag in row.get("tags") or () if "name" in tag],
+            links=rich.links,
+        )
+
+
+def _cursor(cursor: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    try:
+        found = json.loads(cursor or "{}")
+        return dict(found.get("newest") or {}), dict(found.get("walk") or {})
+    except (ValueError, TypeError, AttributeError):
+        return {}, {}
