@@ -44,16 +44,24 @@ def names() -> list[str]:
 
 
 def find(name: str) -> type[Connector[Any]]:
-    """Return the class of a connector. Raises ConfigError that lists the names there are."""
+    """Return the class of a connector. Raises ConfigError that lists the names there are.
+
+    Hyphens and underscores do not matter: `app-store` finds `appstore`.
+    """
     for point in entry_points(group=GROUP):
         if point.name == name:
             loaded = point.load()
             if not (inspect.isclass(loaded) and issubclass(loaded, Connector)):
                 raise ConfigError(f"{point.value} is declared as the connector {name}, but is no Connector")
             return loaded
-    if name not in shipped() and name != TEMPLATE:
-        raise ConfigError(f"there is no source {name!r}; there are: {', '.join(names())}")
-    return load(f"connectors.{module_name(name)}.connector")
+    for known in (*shipped(), TEMPLATE):
+        if _bare(known) == _bare(name):
+            return load(f"connectors.{module_name(known)}.connector")
+    raise ConfigError(f"there is no source {name!r}; there are: {', '.join(names())}")
+
+
+def _bare(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
 
 
 def load(module: str) -> type[Connector[Any]]:
