@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.contract.errors import ConfigError
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 
 PREFIX: Final = "EARSHOT_KAFKA_"
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -74,6 +75,24 @@ def confluent(bootstrap: str, environment: Mapping[str, str] = os.environ) -> Se
                 f"{PREFIX}SECURITY_PROTOCOL={protocol} needs {PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD (or _FILE)"
             )
     return settings
+
+
+def knock(bootstrap: str, timeout: float = 3.0) -> None:
+    """Raise BrokerUnavailableError at once when nothing listens at any of these addresses.
+
+    Kafka's clients go on trying for half a minute: right for a worker, too long for a person with a typing error.
+    `timeout` is in seconds, for each address.
+    """
+    reasons = []
+    for address in _addresses(bootstrap).split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+        except OSError as error:
+            reasons.append(f"{address}: {error.strerror or error}")
+        else:
+            return
+    raise BrokerUnavailableError(f"Kafka does not answer ({'; '.join(reasons)}). Is it running, and is --broker right?")
 
 
 def aiokafka(client: Mapping[str, Any]) -> dict[str, Any]:

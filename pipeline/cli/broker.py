@@ -25,7 +25,7 @@ def data_folder(given: Path | None = None) -> Path:
 def start(address: str, folder: Path, config: Config, console: Console) -> Iterator[dict[str, Any]]:
     """Yield client settings of a broker that runs for as long as the block, with its topics as declared."""
     from pipeline.broker import admin
-    from pipeline.broker.client import confluent
+    from pipeline.broker.client import confluent, knock
     from pipeline.broker.embedded import EmbeddedKafka
     from pipeline.broker.memory import WARNING, MemoryBroker
     from pipeline.contract.errors import ConfigError
@@ -47,20 +47,24 @@ def start(address: str, folder: Path, config: Config, console: Console) -> Itera
             yield {"bootstrap.servers": memory.bootstrap}
     else:
         found = confluent(address)
+        knock(address)
         admin.apply(found, topics)
         yield found
 
 
 @contextlib.contextmanager
-def attach(broker: str | None, config: Config, folder: Path | None = None) -> Iterator[dict[str, Any]]:
+def attach(
+    broker: str | None, config: Config, folder: Path | None = None, *, is_patient: bool = False
+) -> Iterator[dict[str, Any]]:
     """Yield client settings for a command that only visits.
 
     With `embedded` that is the broker that `earshot up` runs in this folder; when none runs, one is started on the
-    same data for the time being. With addresses, topics are left as they are.
+    same data for the time being. With addresses, topics are left as they are; when nothing listens there, that is an
+    error at once, unless the command `is_patient`, as a worker is that is started together with its broker.
     """
     from rich.console import Console
 
-    from pipeline.broker.client import confluent
+    from pipeline.broker.client import confluent, knock
     from pipeline.broker.embedded import running
 
     address = broker_address(broker, config)
@@ -72,7 +76,10 @@ def attach(broker: str | None, config: Config, folder: Path | None = None) -> It
             return
         address, folder = "embedded", kept
     elif address != "memory":
-        yield dict(confluent(address))
+        found_at = confluent(address)
+        if not is_patient:
+            knock(address)
+        yield dict(found_at)
         return
     with start(address, folder or data_folder(), config, Console(stderr=True)) as client:
         yield client

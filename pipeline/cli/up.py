@@ -104,7 +104,7 @@ def run(role: str, config_path: Path | None, broker: str | None, http: str | Non
     config = load(config_path)
     address = _address(http)
     try:
-        with attach(broker, config) as client:
+        with attach(broker, config, is_patient=True) as client:
             code = roles.run(
                 role,
                 config,

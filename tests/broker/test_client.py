@@ -1,9 +1,11 @@
 """Client settings from the environment."""
 
+import socket
+
 import pytest
 
-from pipeline.broker.client import aiokafka, confluent
-from pipeline.contract.errors import ConfigError
+from pipeline.broker.client import aiokafka, confluent, knock
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 
 SASL = {
     "EARSHOT_KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
@@ -60,3 +62,13 @@ def test_an_address_that_is_none_is_refused(broker):
 def test_a_wrong_setting_is_named_with_what_is_allowed(change, named):
     with pytest.raises(ConfigError, match=named):
         confluent("a:9092", {**SASL, **change})
+
+
+def test_nothing_that_listens_is_named_at_once():
+    with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1: .*refused; 127\.0\.0\.1:2: .*--broker"):
+        knock("127.0.0.1:1,127.0.0.1:2")
+
+
+def test_one_address_that_listens_is_enough():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        knock(f"127.0.0.1:1,127.0.0.1:{listener.getsockname()[1]}")
