@@ -54,7 +54,10 @@ async def share(
     topic: str = CHECKPOINTS,
     group: str = GROUP,
 ) -> None:
-    """Call `changed(names that are ours)` at each new assignment until `stop`. Raises BrokerUnavailableError."""
+    """Call `changed(names that are ours)` at each new assignment until `stop`, and with none before leaving the group.
+
+    So whoever gets our share finds it at rest. Raises BrokerUnavailableError; then nothing was said about our share.
+    """
     rebalanced = asyncio.Event()
     consumer = AIOKafkaConsumer(
         **client,
@@ -74,10 +77,14 @@ async def share(
             with contextlib.suppress(KafkaError):
                 await consumer.getmany(timeout_ms=0)
             if rebalanced.is_set() and not stop.is_set():
+                count = len(consumer.partitions_for_topic(topic) or ())
+                if not count:  # not known yet: looked at again in a moment
+                    await asyncio.sleep(CHECK / 10)
+                    continue
                 rebalanced.clear()
-                count = len(consumer.partitions_for_topic(topic) or ()) or 1
                 ours = {part.partition for part in consumer.assignment()}
                 await changed({name for name in names if partition_of(name, count) in ours})
+        await changed(set())
     except (KafkaError, OSError) as error:
         raise BrokerUnavailableError(f"Kafka does not answer ({type(error).__name__})") from None
     finally:

@@ -8,7 +8,7 @@ A connector declares `name`, `settings_type` and `to_mention`, and has one of th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -57,7 +57,8 @@ class Page:
 
     `cursor` is kept as it is by the runner and means something to the connector only. `is_full` says that more is
     waiting, so the runner asks again at once. `gap` is what is known to have been missed, `expected` the source's own
-    total where it gives one.
+    total where it gives one. `delivery` is the name of this page at a source that calls us: a page whose delivery was
+    committed before is a repeat, and is not published again.
     """
 
     mentions: Sequence[Mention] = ()
@@ -66,6 +67,29 @@ class Page:
     gap: Gap | None = None
     expected: int | None = None
     rejected: Sequence[Rejected] = ()
+    delivery: str | None = None
+
+
+def within_limits(page: Page) -> Page:
+    """Return the page; a mention that Kafka would refuse for its size goes to the dead letters, not round for ever."""
+    large = {id(mention) for mention in page.mentions if _is_too_large(mention)}
+    if not large:
+        return page
+    rejected = [
+        Rejected(
+            codec.encode(mention)[: reading.MAX_REJECTED_BYTES], f"{mention.source}: larger than any mention may be"
+        )
+        for mention in page.mentions
+        if id(mention) in large
+    ]
+    kept = [mention for mention in page.mentions if id(mention) not in large]
+    return replace(page, mentions=kept, rejected=[*page.rejected, *rejected])
+
+
+def _is_too_large(mention: Mention) -> bool:
+    texts = (mention.text, mention.title or "", mention.url or "", mention.subject or "", *mention.links, *mention.tags)
+    rough = sum(map(len, texts))  # characters; JSON needs six bytes for one at the most
+    return rough * 6 > codec.MAX_VALUE_BYTES // 2 and len(codec.encode(mention)) > codec.MAX_VALUE_BYTES
 
 
 class Settings(BaseModel):
@@ -147,6 +171,20 @@ def reveal(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What people ask before they choose a source, in a few words each: its line in the table of connectors/README.md."""
+
+    auth: str
+    """What it takes to be let in: `none`, or which key."""
+    cursor: str
+    """What the position is: what is asked again after a restart."""
+    changes: str
+    """Whether edits and deletions are heard."""
+    tested: str
+    """What the tests ran against."""
+
+
 class Connector(Generic[SettingsT]):
     """What all connectors share. Making one opens no connection.
 
@@ -156,6 +194,7 @@ class Connector(Generic[SettingsT]):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]] = Settings
+    facts: ClassVar[Facts | None] = None
     seen_limit: ClassVar[int] = 500
     """How many marks a checkpoint keeps to recognise what was published: as many as an overlap can bring again."""
 
@@ -225,6 +264,10 @@ class Connector(Generic[SettingsT]):
         """
         raise ConfigError(f"{self.instance}: the source {self.name} cannot be asked for its past")
 
+    def time_of(self, cursor: str | None) -> datetime | None:  # noqa: ARG002 - most cursors say no time
+        """Return the time at the source up to which everything was given at this cursor; None where it does not say."""
+        return None
+
 
 class PollingConnector(Connector[SettingsT]):
     """A source that is asked again and again."""
@@ -279,7 +322,8 @@ class PushConnector(Connector[SettingsT]):
         """Serve until cancelled. Calls `listening(address)` once requests are accepted.
 
         `publish` returns when the broker has the page: only then answer with 2xx. It raises a RetriableError when it
-        has not: ask the sender to come again.
+        has not: ask the sender to come again. It may be called by many tasks at once; pages are committed in the order
+        of the calls. When cancelled, let nobody in any more, but let those who are in wait for their answer.
         """
         raise NotImplementedError
 

@@ -8,6 +8,7 @@ between the two. A fenced publisher gets FencedError and can write nothing more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -212,35 +213,50 @@ async def checkpoints(
     Reads up to the end of the partitions as they were at the beginning, open transactions of others included: their
     records come before ours could, so that waiting for them is the only way to see our own last one.
     """
-    import contextlib
-
     from connectors.assignment import partition_of
 
     ends_reader = AIOKafkaConsumer(**client, enable_auto_commit=False)
     reader = AIOKafkaConsumer(
         **client, enable_auto_commit=False, isolation_level="read_committed", auto_offset_reset="earliest"
     )
-    found: dict[str, Checkpoint] = {}
     try:
         await ends_reader.start()
         await reader.start()
         every = await _partitions(ends_reader, topic)
-        wanted = sorted(every) if names is None else sorted({partition_of(name, len(every)) for name in names})
-        parts = [TopicPartition(topic, number) for number in wanted]
-        ends = await ends_reader.end_offsets(parts)
-        reader.assign(parts)
-        await reader.seek_to_beginning(*parts)
-        while [part for part in parts if await reader.position(part) < ends[part]]:
-            for records in (await reader.getmany(timeout_ms=200)).values():
-                for record in records:
-                    with contextlib.suppress(InvalidMessageError):
-                        if record.value is not None:
-                            checkpoint = codec.decode(Checkpoint, record.value)
-                            found[checkpoint.connector] = checkpoint
+        if names is None:
+            return await _newest(reader, ends_reader, topic, every)
+        wanted = {partition_of(name, len(every)) for name in names}
+        found = await _newest(reader, ends_reader, topic, wanted)
+        if not found.keys() >= set(names):
+            # Never heard of, or written when the topic had fewer partitions: it is looked for in all others.
+            found = {**await _newest(reader, ends_reader, topic, every - wanted), **found}
     finally:
         await reader.stop()
         await ends_reader.stop()
-    return found if names is None else {name: found[name] for name in names if name in found}
+    return {name: found[name] for name in names if name in found}
+
+
+async def _newest(
+    reader: AIOKafkaConsumer, ends_reader: AIOKafkaConsumer, topic: str, numbers: set[int]
+) -> dict[str, Checkpoint]:
+    """Return the newest checkpoint of every connector in these partitions of the topic."""
+    parts = [TopicPartition(topic, number) for number in sorted(numbers)]
+    if not parts:
+        return {}
+    ends = await ends_reader.end_offsets(parts)
+    reader.assign(parts)
+    await reader.seek_to_beginning(*parts)
+    last: dict[tuple[int, bytes | None], bytes] = {}  # read much, decode little: compaction comes late
+    while [part for part in parts if await reader.position(part) < ends[part]]:
+        for records in (await reader.getmany(timeout_ms=200)).values():
+            last.update({(record.partition, record.key): record.value for record in records if record.value})
+    found: dict[str, Checkpoint] = {}
+    for value in last.values():
+        with contextlib.suppress(InvalidMessageError):
+            one = codec.decode(Checkpoint, value)
+            if one.connector not in found or found[one.connector].saved_at <= one.saved_at:
+                found[one.connector] = one
+    return found
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:

@@ -29,6 +29,9 @@ from pipeline.topology import MENTIONS
 HEARTBEAT: Final = "heartbeat"
 ASK_AGAIN: Final = 2.0  # seconds until the group is joined again after Kafka was gone
 STOP_TIMEOUT: Final = 5.0
+TAKE_BACK: Final = assignment.SESSION_TIMEOUT + 3.0
+"""Seconds after which a source is taken back that another process took over, when the group still gives it to us. By
+then a process that was taken for dead has learned so."""
 
 MakePublisher = Callable[[str], Publisher]
 log = structlog.get_logger(__name__)
@@ -73,6 +76,7 @@ async def serve(
                 try:
                     await assignment.share(client, list(sources.names), sources.run_only, stop)
                 except BrokerUnavailableError as error:
+                    sources.lapse()
                     log.warning("kafka does not answer", reason=str(error))
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), ASK_AGAIN)
@@ -99,18 +103,29 @@ class _Sources:
         self._on_state = on_state
         self._make_publisher = make_publisher
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._ours: set[str] = set()
         self.names = [name for name, source in config.sources.items() if source.enabled]
 
     async def run_only(self, ours: set[str]) -> None:
         """Stop what is no longer ours, start what is and does not run."""
+        self._ours = set(ours)
         leaving = [self._tasks.pop(name) for name in list(self._tasks) if name not in ours]
         for task in leaving:
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
             task.cancel()
         if leaving:
             await asyncio.wait(leaving, timeout=STOP_TIMEOUT)
+        if self._leaving:  # what it may still write is fenced by whoever takes over
+            log.warning("sources are slow to stop", count=len(self._leaving))
         for name in sorted(ours):
             if name not in self._tasks or self._tasks[name].done():
                 self._tasks[name] = asyncio.create_task(self._run(name), name=f"source {name}")
+
+    def lapse(self) -> None:
+        """Note that we are in no group: what runs goes on, but what another process takes over is not taken back."""
+        self._ours = set()
 
     async def _run(self, name: str) -> None:
         try:
@@ -121,7 +136,12 @@ class _Sources:
             state.to(SourceState.REFUSED if isinstance(error, ConfigError) else SourceState.FAILED, reason)
             return
         runner = Runner(connector, self._make_publisher(name), self._metrics, on_state=self._on_state)
-        await runner.run()
+        while True:
+            await runner.run()  # returns when another process has taken over
+            # That process may have been on its way out: without this nobody would run a source that is still ours.
+            await asyncio.sleep(TAKE_BACK)
+            if name not in self._ours:
+                return
 
 
 def heartbeat(partition: int, now: datetime) -> Mention:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import random
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +19,7 @@ from connectors import pacing
 from connectors.base import (
     Clock,
     Connector,
+    Gap,
     Page,
     PollingConnector,
     PollingSettings,
@@ -29,7 +28,10 @@ from connectors.base import (
     StreamingConnector,
     stamped,
     utc_now,
+    within_limits,
 )
+from connectors.intake import Intake
+from connectors.position import Position, mark_of_delivery
 from connectors.publisher import Publisher
 from connectors.states import OnState, SourceState, StateOf
 from pipeline.contract.errors import (
@@ -39,6 +41,7 @@ from pipeline.contract.errors import (
     RateLimitedError,
     RetriableError,
     SourceRefusedError,
+    SourceUnavailableError,
 )
 from pipeline.contract.events import Checkpoint, Coverage, Mention, Reason
 from pipeline.contract.metrics import Metrics
@@ -48,54 +51,10 @@ CHECKPOINT_EVERY: Final = 10.0  # seconds between two checkpoints of a stream in
 REFUSED_WAIT: Final = 900.0  # a refused source is asked again this seldom: credentials may have been renewed
 DEFAULT_RATE_WAIT: Final = 60.0
 MAX_PAGE: Final = 2_000  # mentions in one transaction; a larger page is committed in several
-GROUP_COMMIT: Final = 500  # pages of a push source that share a transaction at the most
+STEADY: Final = 60.0  # seconds a stream must last before its losses are no longer counted together
+CONFIG_WAIT: Final = 60.0  # a source that calls us and cannot listen tries again: whoever has its port may let go
 
 Wait = Callable[[float], Any]
-
-
-def mark_of(mention: Mention) -> str:
-    """Return a short name of one revision and state of a mention, for the checkpoint's set of seen ids.
-
-    64 bits of BLAKE2b: among 500 kept ids, one mention in 10^16 would be taken for another.
-    """
-    whole = f"{mention.id}\x00{mention.revision}\x00{mention.state.value}".encode("utf-8", "replace")
-    return urlsafe_b64encode(hashlib.blake2b(whole, digest_size=8).digest()).decode().rstrip("=")
-
-
-class Position:
-    """Where a connector is: its cursor, and the marks of what it has published lately."""
-
-    def __init__(self, connector: str, limit: int, checkpoint: Checkpoint | None) -> None:
-        self._connector = connector
-        self._limit = limit
-        self.cursor = checkpoint.cursor if checkpoint else None
-        self.seen: dict[str, None] = dict.fromkeys(checkpoint.seen if checkpoint else ())
-
-    def fresh(self, mentions: Sequence[Mention]) -> list[Mention]:
-        """Return the mentions not published yet, each once, in their order."""
-        marks: set[str] = set()
-        found = []
-        for mention in mentions:
-            mark = mark_of(mention)
-            if mark not in self.seen and mark not in marks:
-                marks.add(mark)
-                found.append(mention)
-        return found
-
-    def after(
-        self, mentions: Sequence[Mention], cursor: str | None, now: datetime
-    ) -> tuple[Checkpoint, dict[str, None]]:
-        """Return the checkpoint once these are published, and the marks to keep when it is committed.
-
-        A mention that came again counts as new among the marks: it may come once more.
-        """
-        seen = dict(self.seen)
-        for mention in mentions:
-            mark = mark_of(mention)
-            seen.pop(mark, None)
-            seen[mark] = None
-        kept = dict.fromkeys(list(seen)[-self._limit :]) if self._limit else {}
-        return Checkpoint(connector=self._connector, cursor=cursor, seen=tuple(kept), saved_at=now), kept
 
 
 class Runner:
@@ -183,7 +142,8 @@ class Runner:
             except (SourceRefusedError, ConfigError) as error:
                 self._failures += 1
                 self.state.to(SourceState.REFUSED, str(error))
-                await self._wait(REFUSED_WAIT * (0.9 + 0.2 * self._chance()))
+                seconds = CONFIG_WAIT if isinstance(self.connector, PushConnector) else REFUSED_WAIT
+                await self._wait(seconds * (0.9 + 0.2 * self._chance()))
 
     def _turn(self) -> Callable[[], Any]:
         if isinstance(self.connector, PollingConnector):
@@ -222,86 +182,110 @@ class Runner:
         return pacing.within(wait, connector.http.quota, self._clock())
 
     async def _stream(self) -> float:
-        """Listen until the connection is lost; return the seconds to wait before the next."""
+        """Listen until the connection is lost, which is an error that is waited out.
+
+        Losses are counted together until a stream has lasted: a source that lets us in, sends one frame and closes is
+        asked again ever more seldom.
+        """
         connector = self.connector
         assert isinstance(connector, StreamingConnector)
+        began = self._clock()
         pages: AsyncIterator[Page] = connector.listen(self.position.cursor)
         try:
             async for page in pages:
                 await self.publish(page)
-                self._heard()
+                self._heard(is_steady=(self._clock() - began).total_seconds() >= STEADY)
         finally:
             close = getattr(pages, "aclose", None)
             if close is not None:
                 await close()
-        self._failures += 1
-        return pacing.backoff(self._failures, self._chance())
+        raise SourceUnavailableError(f"the source {connector.name} has ended the connection")
 
     async def _serve(self) -> float:
+        """Let the source call us; return only by an error.
+
+        In order at the end: nobody is let in any more, what was let in is committed and answered, then it is over.
+        """
         connector = self.connector
         assert isinstance(connector, PushConnector)
-        queue: asyncio.Queue[tuple[Page, asyncio.Future[None]]] = asyncio.Queue()
+        address: str | None = None
 
-        async def deliver(page: Page) -> None:
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            queue.put_nowait((page, done))
-            await done
+        def listening(at: str) -> None:
+            nonlocal address
+            address, self._failures = at, 0
+            self.state.to(SourceState.LISTENING, at)
 
-        def listening(address: str) -> None:
-            self._failures = 0
+        async def recover(error: BrokerUnavailableError) -> None:
+            await self._until_kafka_is_back(error)
             self.state.to(SourceState.LISTENING, address)
 
-        committing = asyncio.create_task(self._commit_together(queue))
-        serving = asyncio.create_task(connector.serve(deliver, listening))
+        intake = Intake(self._commit_together, recover)
+        committing = asyncio.create_task(intake.carry())
+        serving = asyncio.create_task(connector.serve(intake.deliver, listening))
         try:
             done, _ = await asyncio.wait((committing, serving), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (serving, committing):
-                task.cancel()
-            await asyncio.gather(serving, committing, return_exceptions=True)
-            while not queue.empty():
-                _, future = queue.get_nowait()
-                if not future.done():
-                    future.set_exception(BrokerUnavailableError("earshot is stopping"))
-        return pacing.backoff(1, self._chance())
-
-    async def _commit_together(self, queue: asyncio.Queue[tuple[Page, asyncio.Future[None]]]) -> None:
-        """Commit what has arrived in one transaction, then tell every sender."""
-        while True:
-            waiting = [await queue.get()]
-            while not queue.empty() and len(waiting) < GROUP_COMMIT:
-                waiting.append(queue.get_nowait())
-            page = Page(
-                [mention for one, _ in waiting for mention in one.mentions],
-                waiting[-1][0].cursor or self.position.cursor,
-                rejected=[part for one, _ in waiting for part in one.rejected],
-            )
             try:
-                await self.publish(page)
-            except BaseException as error:
-                for _, future in waiting:
-                    if not future.done():
-                        future.set_exception(BrokerUnavailableError(f"not committed ({type(error).__name__})"))
-                raise
-            for _, future in waiting:
-                if not future.done():
-                    future.set_result(None)
+                await _end(serving)
+            finally:
+                intake.close("earshot is stopping this source")
+                await _end(committing)
+        raise SourceUnavailableError(f"the source {connector.name} listens no more")
 
-    async def publish(self, page: Page) -> int:
+    async def _until_kafka_is_back(self, error: BrokerUnavailableError) -> None:
+        """Start the publisher anew, again and again, and go on from the checkpoint it returns."""
+        while True:
+            self._failures += 1
+            self.state.to(SourceState.WAITING, str(error))
+            await self._wait(pacing.backoff(self._failures, self._chance(), longest=30.0))
+            try:
+                self.position = Position(self.name, self.connector.seen_limit, await self.publisher.start())
+            except BrokerUnavailableError as again:
+                error = again
+            else:
+                self._failures = 0
+                return
+
+    async def _commit_together(self, pages: Sequence[Page]) -> None:
+        """Commit pages that were brought to us in one transaction, without deliveries that are known already."""
+        taken, deliveries = [], dict[str, None]()
+        for page in pages:
+            name = page.delivery
+            if name is not None and (name in deliveries or mark_of_delivery(name) in self.position.seen):
+                self.metrics.mentions_received.labels(self.name).inc(len(page.mentions))
+                self.metrics.mentions_repeated.labels(self.name).inc(len(page.mentions))
+                continue
+            taken.append(page)
+            if name is not None:
+                deliveries[name] = None
+        cursors = [page.cursor for page in taken if page.cursor is not None]
+        gaps = [page.gap for page in taken if page.gap is not None]
+        together = Page(
+            [mention for page in taken for mention in page.mentions],
+            cursors[-1] if cursors else self.position.cursor,
+            gap=Gap(min(g.since for g in gaps), max(g.until for g in gaps), gaps[0].reason) if gaps else None,
+            rejected=[part for page in taken for part in page.rejected],
+        )
+        await self.publish(together, list(deliveries))
+        self._heard()
+
+    async def publish(self, page: Page, deliveries: Sequence[str] = ()) -> int:
         """Commit a page and its checkpoint; return how many mentions were new."""
         now = self._clock()
+        page = within_limits(page)
         fresh = [
             stamped(mention, connector=self.name, backfill=self._backfill)
             for mention in self.position.fresh(page.mentions)
         ]
-        *heads, last = [fresh[start : start + MAX_PAGE] for start in range(0, len(fresh), MAX_PAGE)] or [[]]
-        for head in heads:  # the cursor moves with the last part only
-            await self._commit(head, self.position.after(head, self.position.cursor, now))
+        ends = range(MAX_PAGE, len(fresh), MAX_PAGE)
+        for end in ends:  # the cursor moves with the last part only; until then all parts are remembered
+            await self._commit(fresh[end - MAX_PAGE : end], self.position.after(fresh[:end], self.position.cursor, now))
+        last = fresh[ends[-1] if ends else 0 :]
         coverage = self._coverage(page, len(fresh), now)
         if last or page.rejected or coverage or self._is_due(page, now):
-            position = self.position.after(page.mentions, page.cursor, now)
+            position = self.position.after(page.mentions, page.cursor, now, deliveries)
             await self._commit(last, position, coverage, page.rejected)
         self._count(page, fresh, now)
         return len(fresh)
@@ -371,12 +355,21 @@ class Runner:
         if known is not None and known.share is not None and known.reset_at > now:
             metrics.source_quota.labels(name).set(known.share)
 
-    def _heard(self) -> None:
+    def _heard(self, *, is_steady: bool = True) -> None:
         """Note that the source answers."""
-        self._failures = 0
+        if is_steady:
+            self._failures = 0
         self.metrics.source_last_success.labels(self.name).set(self._clock().timestamp())
         if not isinstance(self.connector, PushConnector):
             self.state.to(SourceState.LISTENING)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended, however it does."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # was told already, or comes of the cancelling
 
 
 def _span(seconds: float) -> str:
