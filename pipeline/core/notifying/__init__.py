@@ -1,0 +1,1 @@
+"""What to tell whom of an alert, when, and when to stop trying. Pure: the clock is an argument."""
