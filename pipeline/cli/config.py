@@ -11,7 +11,7 @@ import click
 from pipeline.cli.options import DEFAULT_FILE, config_option, fail
 
 if TYPE_CHECKING:
-    from pipeline.config.model import Config, Source
+    from pipeline.config.model import Config, Notifier, Source
 
 
 @click.group()
@@ -24,8 +24,8 @@ def config() -> None:
 def check(config_path: Path | None) -> None:
     """Say what is right, or every mistake with its line and what to write instead.
 
-    The exit code is 0 when the file is right and 2 when it is not. Secrets are looked up: those of sources that are
-    enabled must be there.
+    The exit code is 0 when the file is right and 2 when it is not. Secrets are looked up: those of notifiers and of
+    sources that are enabled must be there.
     """
     from pipeline.config.load import InvalidConfigError, read
     from pipeline.config.model import Config
@@ -37,7 +37,7 @@ def check(config_path: Path | None) -> None:
         _say(Config(version=1))
         return
     try:
-        found = read(path, check_source=_check_source)
+        found = read(path, check_source=_check_source, check_notifier=_check_notifier)
     except InvalidConfigError as error:
         for problem in error.problems:
             click.echo(f"{path}:{problem.line}:{problem.column}: {problem}", err=True)
@@ -74,6 +74,12 @@ def _check_source(name: str, source: Source) -> list[str]:
     return []
 
 
+def _check_notifier(name: str, notifier: Notifier) -> list[str]:
+    from pipeline.notifiers.registry import check
+
+    return check(name, notifier)
+
+
 def _say(config: Config) -> None:
     examples = sum(len(route.examples) + len(route.counter_examples) for route in config.routes)
     off = [name for name, source in config.sources.items() if not source.enabled]
@@ -87,7 +93,7 @@ def _say(config: Config) -> None:
         (
             "notifiers",
             [f"{name} ({one.type})" for name, one in config.notifiers.items()],
-            "none: alerts stay on their topic",
+            "none: alerts are told on the console",
         ),
     ):
         if names or otherwise:

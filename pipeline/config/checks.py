@@ -184,19 +184,22 @@ class Checks:
             return None
 
 
-def check_sources(
-    document: Document, check: Callable[[str, Any], Sequence[str]], sources: Mapping[str, Any]
+def check_plugins(
+    document: Document, kind: str, check: Callable[[str, Any], Sequence[str]], parts: Mapping[str, Any]
 ) -> list[Problem]:
-    """Return what a check of the connectors' own settings finds. Its lines may begin with sources.NAME.setting: ."""
+    """Return what a check of the plug-ins' own settings finds. Its lines may begin with KIND.NAME.setting: .
+
+    `kind` is `sources` or `notifiers`.
+    """
     problems = []
-    for name, source in sources.items():
-        for line in check(name, source):
-            found = re.match(rf"sources\.{re.escape(name)}(?:\.(\w+)[\w.]*)?(?:: | (?=is ))", line)
-            path: Path = ("sources", name, *((found[1],) if found and found[1] else ()))
+    for name, part in parts.items():
+        for line in check(name, part):
+            found = re.match(rf"{kind}\.{re.escape(name)}(?:\.(\w+)[\w.]*)?(?:: | (?=is ))", line)
+            path: Path = (kind, name, *((found[1],) if found and found[1] else ()))
             rest = line[found.end() :] if found else line
             what, advice = next(
                 ((one, other) for sign in (" — ", "; ", ": ") for one, _, other in (rest.partition(sign),) if other),
-                (rest, "see the README of the connector"),
+                (rest, f"see the README of the {'connector' if kind == 'sources' else 'notifiers'}"),
             )
             place = document.value_place(path) if path in document.places else document.place(path)
             problems.append(Problem(*place, shown(path), what, advice))

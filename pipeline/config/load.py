@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.checks import Checks, check_sources
+from pipeline.config.checks import Checks, check_plugins
 from pipeline.config.document import Document, Problem
 from pipeline.config.document import read as read_document
-from pipeline.config.model import Config, Source
+from pipeline.config.model import Config, Notifier, Source
 from pipeline.config.wording import problem_of
 from pipeline.contract.errors import ConfigError
 
 CheckSource = Callable[[str, Source], Sequence[str]]
 """Given a source's name and its part of the file, returns what is wrong with its own settings, one line each."""
+CheckNotifier = Callable[[str, Notifier], Sequence[str]]
+"""The same for a notifier."""
 
 
 class InvalidConfigError(ConfigError):
@@ -29,20 +32,27 @@ class InvalidConfigError(ConfigError):
         self.problems = tuple(problems)
 
 
-def read(path: Path, *, check_source: CheckSource | None = None) -> Config:
+def read(path: Path, *, check_source: CheckSource | None = None, check_notifier: CheckNotifier | None = None) -> Config:
     """Return the configuration in that file. Raises ConfigError with a line of advice for every mistake."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         advice = "name the file with --config or EARSHOT_CONFIG" if isinstance(error, FileNotFoundError) else "check it"
         raise ConfigError(f"{path}: cannot be read: {error.strerror} — {advice}") from None
-    return parse(_decoded(raw, str(path)), str(path), check_source=check_source)
+    return parse(_decoded(raw, str(path)), str(path), check_source=check_source, check_notifier=check_notifier)
 
 
-def parse(text: str, name: str = "earshot.yaml", *, check_source: CheckSource | None = None) -> Config:
+def parse(
+    text: str,
+    name: str = "earshot.yaml",
+    *,
+    check_source: CheckSource | None = None,
+    check_notifier: CheckNotifier | None = None,
+) -> Config:
     """Return the configuration in that text; `name` is what mistakes call the file.
 
-    `check_source` checks the settings that belong to connectors, for sources that are enabled. Raises ConfigError.
+    `check_source` checks the settings that belong to connectors, for sources that are enabled, `check_notifier` those
+    that belong to notifiers. Raises ConfigError.
     """
     document = read_document(text)
     if document.data is None and not document.problems:
@@ -61,7 +71,9 @@ def parse(text: str, name: str = "earshot.yaml", *, check_source: CheckSource | 
         problems += [problem_of(dict(one), document) for one in error.errors(include_url=False)]
     problems += Checks(document).run()
     if check_source is not None:
-        problems += check_sources(document, check_source, _enabled(document))
+        problems += check_plugins(document, "sources", check_source, _enabled(document))
+    if check_notifier is not None:
+        problems += check_plugins(document, "notifiers", check_notifier, _notifiers(document))
     if problems or config is None:
         raise InvalidConfigError(name, sorted(set(problems)))
     return config
@@ -98,4 +110,14 @@ def _enabled(document: Document) -> dict[str, Source]:
             continue
         if one.enabled:
             found[name] = one
+    return found
+
+
+def _notifiers(document: Document) -> dict[str, Notifier]:
+    """Return the notifiers whose common settings are right."""
+    found = {}
+    notifiers = document.data.get("notifiers")
+    for name, notifier in notifiers.items() if isinstance(notifiers, dict) else ():
+        with contextlib.suppress(ValidationError):
+            found[name] = Notifier.model_validate(notifier)
     return found

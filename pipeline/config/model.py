@@ -153,6 +153,11 @@ class Notifier(Part):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     type: Literal["alertmanager", "apprise", "webhook", "console"]
     severities: list[Literal["critical", "warning", "info"]] = ["critical", "warning"]
+    """What it is told of. An alert that becomes one of these is told then."""
+    repeat_every: Duration | None = None
+    """How often an alert that still fires is told again, 0 for never; unset is 4h, and 1m for alertmanager."""
+    give_up_after: Duration = 21_600
+    """How long a receiver that does not answer is tried with one notification, which then is a dead letter."""
 
 
 class Retention(Part):
