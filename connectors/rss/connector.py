@@ -6,22 +6,29 @@ unchanged feed costs next to nothing.
 
 from __future__ import annotations
 
-import hashlib
-import io
+import asyncio
 import json
-from calendar import timegm
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
-import feedparser
 from pydantic import Field
 
 from connectors.base import Page, PollingConnector, PollingSettings, mention
-from connectors.reading import Rich, from_html
+from connectors.rss.entries import (
+    author_of,
+    body_of,
+    digest,
+    entries,
+    global_id,
+    is_reply,
+    language_of,
+    time_of,
+    title_of,
+)
 from pipeline.config.model import Duration
 from pipeline.contract.errors import InvalidMessageError, SourceUnavailableError
-from pipeline.contract.events import Author, Kind, Mention
+from pipeline.contract.events import Kind, Mention
 
 
 class RssSettings(PollingSettings):
@@ -38,7 +45,8 @@ class RssSettings(PollingSettings):
 class Rss(PollingConnector[RssSettings]):
     """The cursor is what the server needs to say that nothing has changed: ETag, Last-Modified, a moved address.
 
-    Which entries are new is known by their ids and revisions: a feed has no position.
+    It holds for the `url` it came from only. Which entries are new is known by their ids and revisions: a feed has no
+    position.
     """
 
     name = "rss"
@@ -47,39 +55,43 @@ class Rss(PollingConnector[RssSettings]):
 
     async def fetch(self, cursor: str | None) -> Page:
         known = _cursor(cursor)
+        if known.get("url") != self.settings.url:
+            known = {}
         self.http.max_body = self.settings.max_bytes
         address = known.get("moved_to") or self.settings.url
         answer = await self.http.get_bytes(address, etag=known.get("etag"), last_modified=known.get("last_modified"))
         if answer.is_unchanged:
             return Page(cursor=cursor)
         try:
-            entries = list(_entries(answer.body, answer.headers))
+            # in a thread: a feed of some megabytes takes seconds, and other sources share this loop
+            rows = await asyncio.to_thread(lambda: list(entries(answer.body, answer.headers)))
         except InvalidMessageError as error:
             raise SourceUnavailableError(f"{self.instance}: {error}") from None
         moved_to = answer.moved_to and answer.url
         kept = {
+            "url": self.settings.url,
             "etag": answer.headers.get("etag"),
             "last_modified": answer.headers.get("last-modified"),
             "moved_to": moved_to or known.get("moved_to"),
         }
-        page = self.page(entries, json.dumps({key: value for key, value in kept.items() if value}))
+        page = self.page(rows, json.dumps({key: value for key, value in kept.items() if value}))
         oldest_first = sorted(page.mentions, key=lambda found: found.created_at)
         return Page(oldest_first, page.cursor if page.mentions or cursor else cursor, rejected=page.rejected)
 
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(entry, now) for entry in _entries(body))
+        return cls.unique(cls.attempt(entry, now) for entry in entries(body))
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        title, body = _title(row), _body(row)
-        link = row.get("link") or None
+        title, body = title_of(row), body_of(row)
         if not title and not body.text:
             return None
-        native = row.get("id") or link or _digest(title, body.text)
-        published, updated = _time(row, "published"), _time(row, "updated")
-        is_edit = published is not None and updated is not None and updated > published
         feed = row.get("earshot_feed") or {}
+        link = row["link"] if str(row.get("link")).startswith(("http://", "https://")) else None
+        native = global_id(row.get("id"), feed) or link or digest(title, body.text)
+        published, updated = time_of(row, "published"), time_of(row, "updated")
+        is_edit = published is not None and updated is not None and updated > published
         return mention(
             cls.name,
             native,
@@ -90,10 +102,10 @@ class Rss(PollingConnector[RssSettings]):
             kind=Kind.ARTICLE,
             revision=int(updated.timestamp() * 1000) if is_edit and updated else 0,
             url=link,
-            author=_author(row, feed),
-            language=_language(row, feed),
-            conversation=f"{cls.name}:{row['thr_in-reply-to']['ref']}" if _is_reply(row) else None,
-            in_reply_to=f"{cls.name}:{row['thr_in-reply-to']['ref']}" if _is_reply(row) else None,
+            author=author_of(row, feed),
+            language=language_of(row, feed),
+            conversation=f"{cls.name}:{row['thr_in-reply-to']['ref']}" if is_reply(row) else None,
+            in_reply_to=f"{cls.name}:{row['thr_in-reply-to']['ref']}" if is_reply(row) else None,
             subject=feed.get("title") or None,
             tags=[str(tag.get("term") or tag.get("label") or "").lower().lstrip("#") for tag in row.get("tags", ())],
             links=(*((link,) if link else ()), *body.links),
@@ -106,67 +118,3 @@ def _cursor(cursor: str | None) -> dict[str, str]:
     except ValueError:
         found = {}
     return found if isinstance(found, dict) else {}
-
-
-def _entries(body: bytes, headers: Any = None) -> Iterator[dict[str, Any]]:
-    """Yield a feed's entries as it lists them. Raises InvalidMessageError when it is no feed.
-
-    The bytes go in as a file: a body that begins with an address must not be fetched. Entities are not expanded by
-    feedparser's reader, HTML is made safe by it.
-    """
-    sent = {"content-type": headers["content-type"]} if headers and "content-type" in headers else None
-    try:
-        parsed = feedparser.parse(io.BytesIO(body), response_headers=sent)
-    except Exception as error:
-        raise InvalidMessageError(f"the feed cannot be read ({type(error).__name__})") from None
-    if not parsed.get("version") and not parsed.entries:
-        raise InvalidMessageError("what the address sends is no RSS or Atom feed")
-    for entry in parsed.entries:
-        entry["earshot_feed"] = parsed.feed
-        yield entry
-
-
-def _title(row: Any) -> str:
-    return _plain(row.get("title_detail"), row.get("title")).text
-
-
-def _body(row: Any) -> Rich:
-    """Return the text: the longest of what a feed calls content, summary or description."""
-    found = [_plain(part, part.get("value")) for part in row.get("content", ())]
-    found.append(_plain(row.get("summary_detail"), row.get("summary")))
-    return max(found, key=lambda rich: len(rich.text))
-
-
-def _plain(detail: Any, value: Any) -> Rich:
-    if not isinstance(value, str):
-        return Rich("")
-    kind = detail.get("type", "text/html") if isinstance(detail, dict) else "text/html"
-    return Rich(value.strip()) if kind == "text/plain" and "<" not in value else from_html(value)
-
-
-def _time(row: Any, field: str) -> datetime | None:
-    parsed = dict.get(row, f"{field}_parsed")
-    try:
-        return datetime.fromtimestamp(timegm(parsed), UTC) if parsed else None
-    except (ValueError, OverflowError, TypeError, OSError):
-        return None
-
-
-def _author(row: Any, feed: Any) -> Author | None:
-    detail = row.get("author_detail") or {}
-    name = detail.get("name") or row.get("author") or feed.get("author") or None
-    return Author(name=str(name)[:200], url=detail.get("href")) if name else None
-
-
-def _language(row: Any, feed: Any) -> str | None:
-    found = (row.get("title_detail") or {}).get("language") or row.get("language") or feed.get("language")
-    return str(found).replace("_", "-").split("-")[0].lower()[:3] or None if found else None
-
-
-def _is_reply(row: Any) -> bool:
-    reply = row.get("thr_in-reply-to")
-    return isinstance(reply, dict) and bool(reply.get("ref"))
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:24]
