@@ -5,7 +5,10 @@ A line is a mention as `earshot import` takes it: {"id": "1", "text": "…"} at 
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -45,31 +48,38 @@ class Jsonl(PollingConnector[JsonlSettings]):
         path = self.settings.path
         known, offset = _cursor(cursor)
         try:
-            with path.open("rb") as file:
-                status = path.stat()
-                here = f"{status.st_dev}:{status.st_ino}"
-                if known != here or offset > status.st_size:  # another file, or the same one emptied
-                    offset = 0
-                file.seek(offset)
-                chunk = file.read(CHUNK)
-                while chunk and b"\n" not in chunk and len(chunk) <= codec.MAX_VALUE_BYTES * 2:
-                    more = file.read(CHUNK)
-                    if not more:
-                        break
-                    chunk += more
+            if known and (old := _renamed(path, known, offset)):
+                page = self._of_file(old, known, offset, is_finished=path.exists())
+                if page.cursor and _cursor(page.cursor) != (known, offset):
+                    return page
+            return self._of_file(path, known, offset)
         except FileNotFoundError:
             return Page(cursor=cursor)
         except PermissionError:
             raise SourceRefusedError(f"{self.instance}: {path} may not be read by this user") from None
         except OSError as error:
             raise SourceUnavailableError(f"{self.instance}: {path} cannot be read ({error.strerror})") from None
+
+    def _of_file(self, path: Path, known: str | None, offset: int, *, is_finished: bool = False) -> Page:
+        """Return the next whole lines of a file; of a finished one also a last line without an end."""
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())  # of the file that was opened: the name may mean another one by now
+            here = _identity(status)
+            start = offset if known == here and offset <= status.st_size else 0  # another file, or one emptied
+            file.seek(start)
+            chunk = file.read(CHUNK)
+            while chunk and b"\n" not in chunk and len(chunk) <= codec.MAX_VALUE_BYTES * 2:
+                more = file.read(CHUNK)
+                if not more:
+                    break
+                chunk += more
         end = chunk.rfind(b"\n") + 1
-        if not end and len(chunk) > codec.MAX_VALUE_BYTES * 2:  # a line without end: not read at all
+        if not end and (is_finished or len(chunk) > codec.MAX_VALUE_BYTES * 2):  # a line without end
             end = len(chunk)
-        if not end:
-            return Page(cursor=cursor)
-        is_full = offset + end < status.st_size and end >= CHUNK // 2
-        return self._read(chunk[:end], json.dumps({"file": here, "offset": offset + end}), is_full)
+        if not end and known != here:
+            return Page(cursor=_position(known, offset) if known else None)
+        is_full = is_finished or (start + end < status.st_size and end >= CHUNK // 2)
+        return self._read(chunk[:end], _position(here, start + end), is_full)
 
     def _read(self, lines: bytes, cursor: str, is_full: bool) -> Page:
         mentions: list[Mention] = []
@@ -103,11 +113,34 @@ class Jsonl(PollingConnector[JsonlSettings]):
         return codec.mention_from_json(_row(row) if isinstance(row, bytes) else row, now=now, source=cls.name)
 
 
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def _renamed(path: Path, known: str, offset: int) -> Path | None:
+    """Return the file that was read until log rotation gave it another name, if it holds more than was read."""
+    try:
+        if _identity(path.stat()) == known:
+            return None
+    except FileNotFoundError:
+        pass
+    for other in path.parent.glob(f"{glob.escape(path.name)}?*"):
+        with contextlib.suppress(OSError):
+            status = other.stat()
+            if _identity(status) == known and status.st_size > offset:
+                return other
+    return None
+
+
 def _row(line: bytes) -> Any:
     try:
         return json_value(line)
     except ValueError as error:
         raise InvalidMessageError(str(error)) from None
+
+
+def _position(file: str, offset: int) -> str:
+    return json.dumps({"file": file, "offset": offset})
 
 
 def _cursor(cursor: str | None) -> tuple[str | None, int]:
