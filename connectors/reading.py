@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pipeline.contract import codec
 from pipeline.contract.errors import InvalidMessageError
 
 MAX_DEPTH: Final = 200  # of nested objects: no platform answers deeper
@@ -27,7 +28,8 @@ def json_value(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:  # lone surrogates written as \ud800, and NaN: invalid, but platforms send them
-        return json.loads(body.decode("utf-8-sig", "replace"))
+        value = json.loads(body.decode("utf-8-sig", "replace"))
+        return json.loads(codec.clean(json.dumps(value, ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {type(error).__name__}") from None
 
@@ -173,7 +175,7 @@ class _Reader(HTMLParser):
         if tag == "a":
             address = (given.get("href") or "").strip()
             # Names of people and tags lead to their pages: no links of the text.
-            is_name = "mention" in (given.get("class") or "").split() or given.get("rel") == "tag"
+            is_name = "mention" in (given.get("class") or "").split() or "tag" in (given.get("rel") or "").split()
             self._anchors.append(("" if is_name else address, len(self.parts)))
 
     def handle_endtag(self, tag: str) -> None:
