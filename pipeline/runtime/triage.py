@@ -131,6 +131,11 @@ class TriageWorker:
                 self.alive_at = time.monotonic()
                 if messages:
                     self._carry(messages)
+        except KafkaException as error:  # what could not be undone either: a new process begins where this one did
+            raise BrokerUnavailableError(
+                f"Kafka at {self.client.get('bootstrap.servers')} does not answer: {error.args[0].str()}. What was not "
+                "committed is done again by the next worker"
+            ) from None
         finally:
             self.is_ready = False
             self.consumer.close()
