@@ -2,7 +2,7 @@
 
 | answer                                   | raised                                        |
 |------------------------------------------|-----------------------------------------------|
-| 429; 403 with no requests left           | RateLimitedError(retry_after)                 |
+| 429; 403 that says until when to wait    | RateLimitedError(retry_after)                 |
 | 408, 425, 5xx                            | UnavailableError, with `retry_after` if given |
 | other 4xx                                | SourceRefusedError                            |
 | no answer, too slow, too large, not JSON | SourceUnavailableError                        |
@@ -17,11 +17,14 @@ import ipaddress
 import re
 import time
 import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
@@ -88,6 +91,8 @@ def make_client(contact: str | None = None, transport: httpx.AsyncBaseTransport 
     return httpx.AsyncClient(
         # gzip only: others can grow a thousandfold beyond what our bounded decompression understands
         headers={"User-Agent": user_agent(contact), "Accept-Encoding": "gzip"},
+        # no cookies: sources of one site would share a session, and a site could fill our memory with them
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         timeout=TIMEOUT,
         follow_redirects=False,
         limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30.0),
@@ -213,21 +218,53 @@ class Http:
         """Yield the body decompressed, never more than `max_body` bytes of it in memory."""
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise SourceUnavailableError(f"{place(str(response.url))} compresses in a way that was not asked for")
-        inflate = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding not in ("", "identity") else None
+        inflate = _Inflate() if encoding not in ("", "identity") else None
         size = 0
         async for raw in response.aiter_raw():
             part = raw
             if inflate is not None:
                 try:
-                    part = inflate.decompress(raw, self.max_body - size + 1)
+                    part = inflate.some(raw, self.max_body - size + 1)
                 except zlib.error:
                     raise SourceUnavailableError(f"{place(str(response.url))} sends broken compression") from None
             size += len(part)
             if size > self.max_body:
                 raise SourceUnavailableError(f"{place(str(response.url))} sends more than {self.max_body} bytes")
             yield part
-        if inflate is not None and size and not inflate.eof:
+        if inflate is not None and not inflate.is_whole:
             raise SourceUnavailableError(f"{place(str(response.url))} breaks off in the middle of its answer")
+
+
+class _Inflate:
+    """Decompression that never makes more bytes than it is allowed. A gzip body may have several members (RFC 1952)."""
+
+    def __init__(self) -> None:
+        self._one = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._begun = False
+        self._held = b""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing at the end."""
+        return self._one.eof or not self._begun
+
+    def some(self, raw: bytes, most: int) -> bytes:
+        """Return what is in these bytes, at most `most` bytes of it. Raises zlib.error."""
+        parts: list[bytes] = []
+        raw, self._held = self._held + raw, b""
+        while raw and most > 0:
+            if self._one.eof:
+                if raw == b"\x1f":  # half of the sign that another member begins
+                    self._held = raw
+                    break
+                if not raw.startswith(b"\x1f\x8b"):  # what follows is padding, not another member
+                    break
+                self._one = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._begun = True
+            parts.append(self._one.decompress(raw, most))
+            most -= len(parts[-1])
+            raw = self._one.unused_data
+        return b"".join(parts)
 
 
 def as_json(answer: Answer) -> Any:
@@ -248,14 +285,15 @@ def error_for(answer: Answer, now: datetime, secrets: Iterable[str] = ()) -> Ear
     where = place(answer.url)
     wait = pacing.seconds_until(headers.get("retry-after"), now)
     known = pacing.quota(headers, now)
-    if status == 429 or (status == 403 and known is not None and known.remaining < 1):
+    asks_to_wait = wait is not None or (known is not None and known.remaining < 1)
+    if status == 429 or (status == 403 and asks_to_wait):  # GitHub's secondary limits are a 403 with Retry-After
         if wait is None and known is not None and known.remaining < 1:
             wait = pacing.allowed_in(known, now)
         return RateLimitedError(f"{where} asks to wait ({status})", wait)
     if status in (408, 425) or status >= 500:
         return UnavailableError(f"{where} answers with an error of its own ({status})", wait)
     if status < 400:
-        return SourceUnavailableError(f"{where} redirects without saying where to ({status})")
+        return SourceUnavailableError(f"{where} redirects in a way that cannot be followed ({status})")
     said = said_by(answer.body, secrets)
     advice = _ADVICE.get(status, "look at this source's settings")
     return SourceRefusedError(f"{where} refuses ({status}){f': {said}' if said else ''} — {advice}")
@@ -280,10 +318,19 @@ def said_by(body: bytes, secrets: Iterable[str] = ()) -> str:
                 break
     if not isinstance(found, str):
         return ""
-    for secret in secrets:
-        if secret:
-            found = found.replace(secret, "***")
-    return _SAFE.sub(" ", found)[:160].strip()
+    return _SAFE.sub(" ", hidden(found, secrets))[:160].strip()
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Return the text with stars for every secret in it, also percent-encoded and in base64."""
+    forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""), _base64(secret))}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
+
+
+def _base64(secret: str) -> str:
+    return b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
 
 
 def place(url: str) -> str:

@@ -1,7 +1,8 @@
 """When to ask a source again. Arithmetic only: the clock and chance come in as arguments, nothing here waits.
 
 Rate limits in the dialects of the platforms: seconds until the reset (Reddit), epoch seconds (X, Bluesky, GitHub),
-epoch milliseconds, ISO 8601 (Mastodon, Yelp), an HTTP date, and `Retry-After` as a number or a date (RFC 9110, 10.2.3).
+epoch milliseconds, ISO 8601 (Mastodon, Yelp), an HTTP date, `Retry-After` as a number or a date (RFC 9110, 10.2.3), and
+the one field `RateLimit` of the IETF drafts (draft-ietf-httpapi-ratelimit-headers), old form and new.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ IDLE_GROWTH: Final = 1.25
 JITTER: Final = 0.1  # share of a wait that chance moves it by, so that many instances do not ask at once
 TIGHT: Final = 0.2  # below this share of a rate limit, what is left is spread until its reset
 
-_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "x-rate-limit-", "ratelimit-daily")
+_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "x-rate-limit-")
+_FIELD: Final = re.compile(r"(?:^|[;,\s])(limit|remaining|reset|r|t)\s*=\s*(\d{1,18})(?![\d.])")
 # A number of seconds is smaller than any epoch of this century; epoch milliseconds are larger than any in seconds.
 _EPOCH: Final = 1_000_000_000
 _EPOCH_MS: Final = 100_000_000_000
@@ -85,8 +87,24 @@ def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
         if remaining is None or reset_at is None:
             continue
         limit, used = _number(headers.get(f"{prefix}limit")), _number(headers.get(f"{prefix}used"))
+        if limit is None:
+            limit = _number(headers.get(f"{prefix}dailylimit"))  # Yelp
         return Quota(remaining, reset_at, remaining + used if limit is None and used is not None else limit)
-    return None
+    return _field(headers.get("ratelimit"), headers.get("ratelimit-policy"), now)
+
+
+def _field(value: str | None, policy: str | None, now: datetime) -> Quota | None:
+    """Read `limit=100, remaining=50, reset=30`, or `"default";r=50;t=30` with the limit in `RateLimit-Policy`."""
+    found = {name: float(number) for name, number in _FIELD.findall((value or "").split(',"', 1)[0])}
+    remaining, reset = found.get("remaining", found.get("r")), found.get("reset", found.get("t"))
+    if remaining is None or reset is None:
+        return None
+    limit = found.get("limit")
+    stated = re.search(r";\s*q=(\d{1,18})", policy or "")
+    if limit is None and stated:
+        limit = float(stated[1])
+    reset_at = instant(f"{reset:.0f}", now)
+    return None if reset_at is None else Quota(remaining, reset_at, limit)
 
 
 def _number(value: str | None) -> float | None:
