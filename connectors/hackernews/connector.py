@@ -62,7 +62,7 @@ class HackerNews(PollingConnector[HackerNewsSettings]):
             span = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
             gap = Gap(*span, f"{count} texts in one second, of which the search shows {len(hits)}")
         is_full = until < end
-        latest = max((int(hit["created_at_i"]) for hit in hits if "created_at_i" in hit), default=newest)
+        latest = max((time for hit in hits if (time := whole(hit.get("created_at_i"))) is not None), default=newest)
         if is_full:
             latest = max(latest or 0, until)
         rows = sorted(hits, key=lambda hit: (whole(hit.get("created_at_i")) or 0, str(hit.get("objectID"))))
@@ -87,6 +87,9 @@ class HackerNews(PollingConnector[HackerNewsSettings]):
 
     async def cursor_at(self, since: datetime) -> str | None:
         return str(int(since.timestamp()))
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        return datetime.fromtimestamp(int(cursor), UTC) if cursor else None
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
