@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module:attribute, one line of help)
@@ -13,10 +16,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("pipeline.cli.up:run", "Run one role, as a cluster runs it."),
     "topics": ("pipeline.cli.topics:topics", "Create or change topics as declared; show the map."),
     "config": ("pipeline.cli.config:config", "Check the configuration file."),
-    "connectors": ("pipeline.cli.sources:connectors", "List, check and make connectors."),
-    "parse": ("pipeline.cli.sources:parse", "Recorded answers of a source to mentions, no network."),
-    "import": ("pipeline.cli.sources:import_", "Mentions as JSON Lines to the topic mentions."),
-    "backfill": ("pipeline.cli.sources:backfill", "A source's past to the topic mentions."),
+    "connectors": ("pipeline.cli.connectors:connectors", "List, check and make connectors."),
+    "parse": ("pipeline.cli.parse:parse", "Recorded answers of a source to mentions, no network."),
+    "import": ("pipeline.cli.import_:import_", "Mentions as JSON Lines to the topic mentions."),
+    "backfill": ("pipeline.cli.backfill:backfill", "A source's past to the topic mentions."),
     "triage": ("pipeline.cli.judge:triage", "Mentions as JSON Lines to decisions, no broker."),
     "detect": ("pipeline.cli.detect:detect", "CSV of counts to CSV with anomaly scores."),
     "tail": ("pipeline.cli.tail:tail", "What departments get, live."),
@@ -24,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evaluate": ("pipeline.cli.judge:evaluate", "Scores against labels."),
     "replay": ("pipeline.cli.replay:replay", "Dead letters back, or past mentions through today's rules."),
     "bench": ("pipeline.cli.bench:bench", "Benchmarks, as JSON."),
+    "completion": ("pipeline.cli.completion:completion", "What makes a shell complete commands and names."),
 }
 
 
@@ -41,6 +45,13 @@ class Lazy(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names from the table: a shell asks at every press of a key."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

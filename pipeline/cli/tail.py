@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.completion import departments as complete
 from pipeline.cli.options import broker_option, config_option, fail, load
 
 
 @click.command()
-@click.argument("departments", nargs=-1)
+@click.argument("departments", nargs=-1, shell_complete=complete)
 @config_option
 @broker_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as on the topic.")

@@ -1,4 +1,4 @@
-"""`earshot connectors`, `parse`, `import`, `backfill`: everything about where mentions come from."""
+"""`earshot import`: mentions as JSON Lines to the topic `mentions`."""
 
 from __future__ import annotations
 
