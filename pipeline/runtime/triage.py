@@ -241,6 +241,7 @@ class TriageWorker:
             batch.marks[partition] = memory.mark()
         try:
             mention = codec.decode(Mention, message.value())
+            is_first = memory.latest(mention.id) is None
             verdict = self.triage.judge(mention, memory, now)
         except InvalidMessageError as error:
             self._dead_letter(message, batch, error.reason, str(error), now)
@@ -251,9 +252,11 @@ class TriageWorker:
             if isinstance(verdict, Discard):
                 self._discard(mention, verdict, batch, partition, now)
             else:
-                self._judged(message, mention, verdict, batch, now)
+                self._judged(message, mention, verdict, batch, now, is_first=is_first)
 
-    def _judged(self, message: Message, mention: Mention, judged: JudgedMention, batch: Batch, now: datetime) -> None:
+    def _judged(
+        self, message: Message, mention: Mention, judged: JudgedMention, batch: Batch, now: datetime, *, is_first: bool
+    ) -> None:
         value, key = codec.encode(judged), mention.key
         headers = self._headers(
             JudgedMention,
@@ -273,7 +276,8 @@ class TriageWorker:
             batch.discarded[(judged.reason or Reason.FAILED).value] += 1
         else:
             batch.processed += 1
-            batch.pulse.add(judged)
+            if is_first:  # an edit is no second voice
+                batch.pulse.add(judged)
             for brand in judged.brands or ("all",):
                 batch.judged[brand, judged.sentiment.label.value] += 1
             batch.languages[judged.language or "und"] += 1

@@ -17,7 +17,7 @@ from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.codec import header
 from pipeline.contract.errors import BrokerUnavailableError, DeadLetterLimitError
-from pipeline.contract.events import JudgedMention, Mention, State
+from pipeline.contract.events import JudgedMention, Mention, Pulse, State
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime import replay
 from pipeline.runtime.reading import Reader
@@ -164,6 +164,8 @@ def test_an_edit_is_judged_again_and_a_deletion_reaches_those_who_had_it(own_kaf
     withdrawn = [m for m in read(own_kafka, *DEPARTMENTS) if codec.decode(JudgedMention, m.value()).revision == 3]
     assert {m.topic() for m in withdrawn} == {f"department-{name}" for name in judged[1].departments}
     assert all(codec.decode(JudgedMention, m.value()).text == "" for m in withdrawn)
+    pulses = [codec.decode(Pulse, m.value()) for m in read(own_kafka, "pulse")]
+    assert sum(pulse.counts.mentions for pulse in pulses) == 1  # an edit is no second voice
     (erasure,) = read(own_kafka, "erasures")
     assert erasure.key() == b"test:1"
     assert b"love" not in erasure.value()
