@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,56 +22,9 @@ from pipeline.contract.events import Alert, AlertStatus, Reason, Severity
 from pipeline.core.notifying import log as logs
 from pipeline.core.notifying import pacing
 from pipeline.core.notifying.values import RANK, Became, Notification, Occasion, Receiver, Record, Told, key_of
+from pipeline.core.notifying.work import Fate, Finished, Incident, Work
 
 MAX_AGE: Final = 86_400.0  # seconds; what is older and over already is told to nobody
-
-
-@dataclass(slots=True)
-class Work:
-    """One notification on its way. `offsets` are the records it carries out; none for a repetition."""
-
-    notification: Notification
-    since: datetime
-    not_before: datetime
-    offsets: list[int] = field(default_factory=list)
-    tries: int = 0
-    is_sending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What became of a record. `held` says why nobody was told, `error` what a dead letter says, without its text."""
-
-    offset: int
-    became: Became
-    reason: Reason | None = None
-    held: str | None = None
-    error: str = ""
-
-
-@dataclass(slots=True)
-class _Fate:
-    waiting: int = 0
-    given_up: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Incident:
-    last_offset: int
-    newest: Record | None = None
-    told: dict[str, Told] = field(default_factory=dict)
-    work: dict[str, deque[Work]] = field(default_factory=dict)
-    repeated: dict[str, int] = field(default_factory=dict)
-    again_at: dict[str, datetime] = field(default_factory=dict)
-
-    @property
-    def is_firing(self) -> bool:
-        return self.newest is not None and self.newest.alert.status is AlertStatus.FIRING
-
-    def knows(self, receiver: str) -> Told | None:
-        """Return what a receiver knows, None when it was not told or knows that it is over."""
-        told = self.told.get(receiver)
-        return None if told is None or told.is_over else told
 
 
 class Plan:
@@ -81,10 +34,10 @@ class Plan:
         self.receivers = {receiver.name: receiver for receiver in receivers}
         self.position_read = position
         self._waits = waits or pacing.Waits()
-        self._incidents: dict[str, _Incident] = {}
+        self._incidents: dict[str, Incident] = {}
         self._seen: dict[str, tuple[int, bool]] = {}  # the newest record of every incident, also of those over
         self._ahead: dict[str, tuple[int, bool]] = {}
-        self._fates: dict[int, _Fate] = {}
+        self._fates: dict[int, Fate] = {}
         self._finished: list[Finished] = []
 
     @classmethod
@@ -127,7 +80,7 @@ class Plan:
         for fingerprint, told in log.told.items():
             if fingerprint not in plan._incidents:
                 # Told of records that will be read again: kept until the last of them has been.
-                plan._incidents[fingerprint] = _Incident(last.get(fingerprint, position), told=dict(told))
+                plan._incidents[fingerprint] = Incident(last.get(fingerprint, position), told=dict(told))
         return plan
 
     def _as_usual(self, alert: Alert) -> dict[str, Told]:
@@ -135,7 +88,7 @@ class Plan:
         return {name: told for name, one in self.receivers.items() if alert.severity in one.severities}
 
     def _reopen(self, fingerprint: str, record: Record, told: dict[str, Told], now: datetime) -> None:
-        incident = _Incident(record.offset, record, told)
+        incident = Incident(record.offset, record, told)
         for name, receiver in self.receivers.items():
             incident.again_at[name] = now
             if not receiver.keeps_state:
@@ -157,10 +110,10 @@ class Plan:
         self._seen[fingerprint] = record.order
         incident = self._incidents.get(fingerprint)
         if incident is None:
-            incident = self._incidents[fingerprint] = _Incident(record.offset)
+            incident = self._incidents[fingerprint] = Incident(record.offset)
         incident.last_offset = record.offset
         incident.newest = record
-        self._fates[record.offset] = fate = _Fate()
+        self._fates[record.offset] = fate = Fate()
         if alert.status is AlertStatus.RESOLVED:
             held = self._resolve(incident, record, fate)
         else:
@@ -183,7 +136,7 @@ class Plan:
         if incident is not None:
             incident.newest = None
 
-    def _fire(self, incident: _Incident, record: Record, fate: _Fate, now: datetime) -> str | None:
+    def _fire(self, incident: Incident, record: Record, fate: Fate, now: datetime) -> str | None:
         """Plan for a firing record; return why nobody is told, None when somebody is or knows already."""
         alert = record.alert
         is_old = (now - record.at).total_seconds() > MAX_AGE and self._ahead.get(alert.fingerprint, (0, False))[1]
@@ -208,7 +161,7 @@ class Plan:
             return None
         return held or "severity"
 
-    def _news(self, incident: _Incident, record: Record, receiver: Receiver, fate: _Fate) -> None:
+    def _news(self, incident: Incident, record: Record, receiver: Receiver, fate: Fate) -> None:
         queue = incident.work.get(receiver.name)
         if queue and queue[-1].tries == 0 and not queue[-1].is_sending and queue[-1].offsets:
             last = queue[-1]  # not tried yet: say the newer thing instead, under the key it has
@@ -222,7 +175,7 @@ class Plan:
         first = queue[-1].notification.opened_as if queue else told.opened_as if told else record.alert.severity
         self._queue(incident, record, receiver, Occasion.UPDATED, first, fate)
 
-    def _resolve(self, incident: _Incident, record: Record, fate: _Fate) -> str | None:
+    def _resolve(self, incident: Incident, record: Record, fate: Fate) -> str | None:
         is_known = False
         for name, receiver in self.receivers.items():
             queue = incident.work.get(name)
@@ -238,7 +191,7 @@ class Plan:
         return "held" if record.alert.held else "not_told"
 
     def _queue(
-        self, incident: _Incident, record: Record, receiver: Receiver, occasion: Occasion, first: Severity, fate: _Fate
+        self, incident: Incident, record: Record, receiver: Receiver, occasion: Occasion, first: Severity, fate: Fate
     ) -> None:
         key = key_of(record.alert, occasion, receiver.name)
         notification = Notification(key, receiver.name, occasion, record.alert, first)
@@ -263,7 +216,7 @@ class Plan:
     def _may_go(self, work: Work, receiver: str, now: datetime) -> bool:
         return not work.is_sending and work.not_before <= now and self._waits.is_over(receiver, now)
 
-    def _repeat(self, incident: _Incident, now: datetime) -> None:
+    def _repeat(self, incident: Incident, now: datetime) -> None:
         record = incident.newest
         assert record is not None
         for name, receiver in self.receivers.items():
@@ -285,7 +238,7 @@ class Plan:
 
     @staticmethod
     def _remind(
-        incident: _Incident,
+        incident: Incident,
         record: Record,
         receiver: Receiver,
         occasion: Occasion,
@@ -346,7 +299,7 @@ class Plan:
         for offset in work.offsets:
             self._advance(offset, f"{name}: {why}")
 
-    def _after_no_firing(self, incident: _Incident, name: str) -> None:
+    def _after_no_firing(self, incident: Incident, name: str) -> None:
         """What was to follow a firing that never arrived: news becomes the firing, an end is not told."""
         queue = incident.work.get(name, deque())
         if not queue:
@@ -360,7 +313,7 @@ class Plan:
             key = key_of(alert, Occasion.FIRING, name)
             following.notification = replace(following.notification, key=key, occasion=Occasion.FIRING)
 
-    def _done(self, work: Work) -> tuple[_Incident | None, str, Alert]:
+    def _done(self, work: Work) -> tuple[Incident | None, str, Alert]:
         notification = work.notification
         work.is_sending = False
         incident = self._incidents.get(notification.alert.fingerprint)
