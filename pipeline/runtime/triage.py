@@ -22,6 +22,7 @@ from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
 from pipeline.contract.events import Erasure, Heartbeat, JudgedMention, Mention, Outcome, Pulse, Reason
+from pipeline.contract.failpoints import POINTS
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
 from pipeline.core.pulse import PulseBatch
@@ -177,6 +178,8 @@ class TriageWorker:
         now = self.clock()
         self.producer.begin_transaction()
         try:
+            if POINTS:
+                POINTS.reach("triage.before_produce")
             for message in messages:
                 self._message(message, batch, now)
             if not batch.next:
@@ -185,9 +188,17 @@ class TriageWorker:
             for pulse in batch.pulse.records(now):
                 self._send(batch, PULSE, codec.encode(pulse), pulse.brand, self._headers(Pulse, pulse.brand, now))
             self.limit.count(batch.received, batch.dead.total())
+            if POINTS:
+                self.producer.flush(COMMIT_TIMEOUT)
+                POINTS.reach("triage.after_produce")
+                POINTS.reach("triage.before_offsets")
             offsets = [TopicPartition(MENTIONS, partition, offset) for partition, offset in batch.next.items()]
             self.producer.send_offsets_to_transaction(offsets, self.consumer.consumer_group_metadata(), COMMIT_TIMEOUT)
+            if POINTS:
+                POINTS.reach("triage.before_commit")
             self._commit()
+            if POINTS:
+                POINTS.reach("triage.after_commit")
         except KafkaException as error:
             self._abort(batch, error.args[0])
             return
