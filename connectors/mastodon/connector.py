@@ -23,7 +23,7 @@ from pipeline.contract.errors import ConfigError, SourceRefusedError, SourceUnav
 from pipeline.contract.events import Kind, Mention, State
 
 LIMIT: Final = 40  # texts of one answer at the most: https://docs.joinmastodon.org/methods/timelines/#query-parameters
-FULL: Final = 20  # some servers give no more than this, whatever is asked for
+FULL: Final = 10  # from here on more may be waiting: some servers give few, and filters take some out of a page
 
 
 class MastodonSettings(PollingSettings):
