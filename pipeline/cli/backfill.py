@@ -55,7 +55,7 @@ def backfill(
     began, state = time.monotonic(), _State()
     code, said = 0, ""
     try:
-        _known(config, source)
+        _check(config, source, begin, end or now)
         with attach(broker, config) as client, _shown(state, begin, end or now, quiet) as tell:
             asyncio.run(_run(config, source, client, begin, end, tell))
     except ConfigError as error:
@@ -93,17 +93,25 @@ async def _run(
         await Backfill(connector, publisher, Metrics(), since=since, until=until, tell=tell).run()
 
 
-def _known(config: Config, name: str) -> None:
-    """Raise ConfigError before a broker is asked for, let alone started."""
+def _check(config: Config, name: str, begin: datetime, end: datetime) -> None:
+    """Raise ConfigError for what cannot be done, before a broker is asked, let alone started."""
     from connectors import registry
-    from connectors.base import PushConnector
+    from connectors.base import Connector, PushConnector
     from pipeline.contract.errors import ConfigError
 
     if name not in config.sources:
         there = ", ".join(config.sources) or "none"
         raise ConfigError(f"there is no source {name!r} in the configuration; there are: {there}")
-    if issubclass(registry.find(config.sources[name].type), PushConnector):
+    kind = registry.find(config.sources[name].type)
+    if issubclass(kind, PushConnector):
         raise ConfigError(f"{name}: this source calls us and cannot be asked for its past")
+    if kind.cursor_at is Connector.cursor_at:
+        raise ConfigError(
+            f"{name}: the source {kind.name} cannot be asked for its past; "
+            "what you have of it as JSON Lines goes in with: earshot import --backfill"
+        )
+    if begin >= end:
+        raise ConfigError(f"there is no time between {_written(begin)} and {_written(end)}")
 
 
 def _instant(text: str, option: str, now: datetime) -> datetime:
