@@ -31,8 +31,8 @@ class HackerNewsSettings(PollingSettings):
     """Whether comments are heard besides stories."""
     lookback: Duration = 86_400
     """How far back the very first search goes."""
-    overlap: Duration = 300
-    """How far each search reaches back again: the index learns of some texts late."""
+    overlap: Duration = Field(default=300.0, le=3600)
+    """How far each search reaches back again: the index learns of some texts late. At most an hour."""
     poll_interval: Duration = Field(default=30.0, ge=0.05)
     base_url: str = "https://hn.algolia.com/api/v1"
 
@@ -53,10 +53,10 @@ class HackerNews(PollingConnector[HackerNewsSettings]):
             hits, count = await self._search(since, until)
             if count <= len(hits) or until - since <= 1:
                 break
-            # What the overlap holds is known already: halve what is new.
-            until = max(since + 1, (max(since, newest or 0) + until) // 2)
-            if newest is not None and until <= newest:
-                since, until = newest, newest + 1
+            if newest is not None and since < newest:  # the overlap waits until all that is new has been read
+                since = newest
+            else:
+                until = max(since + 1, (since + until) // 2)
         gap = None
         if count > len(hits):
             span = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
