@@ -22,7 +22,6 @@ from pipeline.contract.metrics import Metrics
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SECRET = "s3cr3t-of-the-test"
-TIMED = {"simulator"}  # makes its mentions itself: another contract, tested beside it
 
 
 def clock() -> datetime:
@@ -34,7 +33,7 @@ def folder_of(kind: type[Connector[Any]]) -> Path:
 
 
 def all_kinds(extra: Iterable[str] = ("template",)) -> list[type[Connector[Any]]]:
-    return [registry.find(name) for name in (*registry.shipped(), *extra) if name not in TIMED]
+    return [registry.find(name) for name in (*registry.shipped(), *extra)]
 
 
 def kinds(form: type, *, over_http: bool | None = None) -> list[type[Connector[Any]]]:

@@ -1,0 +1,1 @@
+"""A made-up company and everybody who talks about it."""
