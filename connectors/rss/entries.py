@@ -21,6 +21,7 @@ from pipeline.contract.events import Author
 
 FIRST_FEED: Final = datetime(1990, 1, 1, tzinfo=UTC)  # an earlier time was misread: no feed is that old
 URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_REFERENCE: Final = re.compile(rb"#([xX]?)([0-9a-fA-F]{4,8});")
 
 
 def entries(body: bytes, headers: Any = None) -> Iterator[dict[str, Any]]:
@@ -29,6 +30,7 @@ def entries(body: bytes, headers: Any = None) -> Iterator[dict[str, Any]]:
     The bytes go in as a file: a body that begins with an address must not be fetched. Entities are not expanded by
     feedparser's reader, HTML is made safe by it.
     """
+    body = _REFERENCE.sub(_whole, body)
     sent = {"content-type": headers["content-type"]} if headers and "content-type" in headers else None
     try:
         parsed = feedparser.parse(io.BytesIO(body), response_headers=sent)
@@ -39,6 +41,15 @@ def entries(body: bytes, headers: Any = None) -> Iterator[dict[str, Any]]:
     for entry in parsed.entries:
         entry["earshot_feed"] = parsed.feed
         yield entry
+
+
+def _whole(reference: re.Match[bytes]) -> bytes:
+    """Return a character reference; half a surrogate pair, which feedparser cannot carry, as U+FFFD."""
+    try:
+        number = int(reference[2], 16 if reference[1] else 10)
+    except ValueError:  # hexadecimal digits without an x
+        return reference[0]
+    return b"#xFFFD;" if 0xD800 <= number <= 0xDFFF else reference[0]
 
 
 def title_of(row: Any) -> str:
