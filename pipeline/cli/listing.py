@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.config.model import Config
 
 HTTP_TIMEOUT: Final = 3.0
-BROKER_TIMEOUT: Final = 5.0
+BROKER_TIMEOUT: Final = 3.0
 LAST_COVERAGE: Final = 500  # records of each partition that are looked at for the last news of a source
 MAX_PAGE: Final = 16_000_000
 HEADINGS: Final = ("source", "type", "state", "quota", "last mention", "checkpoint")
