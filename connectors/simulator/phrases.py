@@ -15,6 +15,7 @@ from connectors.simulator.world import BRAND, Product
 from pipeline.contract.events import Label
 
 _PRICES: Final = {"en": "${}", "pt": "R$ {}"}
+CONTEXT: Final = 0.75  # share of texts that say something about their author, too
 _STOPS: Final = ("", ".", ".", ".", "!", "…")
 
 
@@ -28,6 +29,7 @@ class Phrases:
         self.stories: Mapping[str, str] = data["stories"]
         self.tails: Sequence[str] = data["tails"]
         self.details: Mapping[str, Sequence[str]] = data["details"]
+        self.context: Sequence[str] = data["context"]
         self.closers: Mapping[str, Sequence[str]] = data["closers"]
         self.titles: Mapping[str, Sequence[str]] = data["titles"]
         self.edits: Sequence[str] = data["edits"]
@@ -42,15 +44,20 @@ class Phrases:
         slots = _Slots(self, rng, product, given or {})
         first = rng.choice(self.topics[topic.name]).format_map(slots)
         if rng.random() < 0.8:
-            first = first[0].upper() + first[1:]
+            first = _sentence(first)
+        has_context = topic.has_context and rng.random() < CONTEXT
         count = 0 if topic.details is None else (rng.random() < details) + (rng.random() < details / 2)
         if first[-1] not in ".!?…" and "http" not in first:
-            first += rng.choice(_STOPS if count == 0 else _STOPS[1:])
+            first += rng.choice(_STOPS[1:] if count or has_context else _STOPS)
         parts = [first]
+        if has_context:
+            parts.insert(int(rng.random() < 0.6), _sentence(rng.choice(self.context).format_map(slots)))
         if topic.details is not None:
-            parts += [sentence.format_map(slots) for sentence in rng.sample(self.details[topic.details], count)]
-        mood = topic.sentiment.value
-        parts.append(rng.choice(self.closers[mood]))
+            parts += [
+                _sentence(sentence.format_map(slots)) for sentence in rng.sample(self.details[topic.details], count)
+            ]
+        if topic.closes:
+            parts.append(rng.choice(self.closers[topic.sentiment.value]))
         return " ".join(filter(None, parts))
 
     def story(self, rng: random.Random, kind: str, given: Mapping[str, str]) -> str:
@@ -114,6 +121,11 @@ def _named(rng: random.Random, product: Product | None) -> str:
     if chance < 0.32 and product is not None and product.form == "device":
         return name
     return f"{BRAND} {name}".strip()
+
+
+def _sentence(text: str) -> str:
+    """Return the text with a capital in front."""
+    return text[0].upper() + text[1:]
 
 
 @cache

@@ -31,10 +31,12 @@ class Topic:
     about: Literal["app", "device", "any"] = "any"
     channels: tuple[Channel, ...] = EVERYWHERE
     is_irony: bool = False
+    has_context: bool = True  # whether its authors say something about themselves
+    closes: bool = True  # whether it may end with a handle, a tag or an emoji
 
 
-SPAM: Final = Topic("spam", (), None, NEUTRAL, channels=ANYWHERE)
-RIVAL: Final = Topic("rival", (), None, NEUTRAL, channels=ANYWHERE)
+SPAM: Final = Topic("spam", (), None, NEUTRAL, channels=ANYWHERE, has_context=False)
+RIVAL: Final = Topic("rival", (), None, NEUTRAL, channels=ANYWHERE, closes=False)
 """What has nothing to do with the company, and does not name it."""
 
 ORDINARY: Final = (
@@ -59,7 +61,7 @@ ORDINARY: Final = (
     Topic("purchase", ("marketing",), "purchase_intent", NEUTRAL, 3, "neutral", "device", ANYWHERE),
     Topic("recommend", ("marketing",), "recommendation_request", NEUTRAL, 3, "neutral", "device", ANYWHERE),
     Topic("campaign", ("marketing",), "campaign", POSITIVE, 3, None, "device", ANYWHERE),
-    Topic("press", ("marketing",), "press", NEUTRAL, 1, None, "device", (NEWS,)),
+    Topic("press", ("marketing",), "press", NEUTRAL, 0.5, None, "device", (NEWS,), has_context=False, closes=False),
     Topic("irony_support", ("support",), "problem", NEGATIVE, 1.4, "support", is_irony=True),
     Topic("irony_service", ("service",), "complaint", NEGATIVE, 1.2, "service", "device", _NO_STORE, is_irony=True),
     Topic("irony_design", ("design",), "complaint", NEGATIVE, 0.8, "design", is_irony=True),
@@ -74,12 +76,13 @@ OF_INCIDENT: Final[Mapping[str, Topic]] = {
 }
 """What is said more during a scripted incident, by its kind."""
 
-TIP: Final = Topic("tip", ("support",), None, NEUTRAL)
-CHEER: Final = Topic("cheer", ("marketing",), "praise", POSITIVE)
-OFFICIAL: Final = Topic("official", (), None, NEUTRAL)
+TIP: Final = Topic("tip", (), None, NEUTRAL)
+"""What one customer advises another: nobody in the company has to act on it."""
+CHEER: Final = Topic("cheer", ("marketing",), "praise", POSITIVE, details="marketing")
+OFFICIAL: Final = Topic("official", (), None, NEUTRAL, has_context=False, closes=False)
 """What the company's own accounts answer."""
 
 
 def metoo(parent: Topic) -> Topic:
     """Return what somebody says who has the same trouble: the departments of what is answered."""
-    return Topic("metoo", parent.departments, parent.intent, NEGATIVE)
+    return Topic("metoo", parent.departments, parent.intent, NEGATIVE, details=parent.details)

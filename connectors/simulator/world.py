@@ -46,17 +46,17 @@ class Channel:
     kind: Kind
     share: float
     is_about: bool = False
-    details: float = 0.4  # chance of a second sentence; a third has half of it
+    details: float = 0.6  # chance of a second sentence; a third has half of it
 
 
 MICROBLOG: Final = Channel("microblog", Kind.POST, 0.44)
 FORUM: Final = Channel("forum-smart-home", Kind.QUESTION, 0.14, details=0.9)
 NEWS: Final = Channel("news", Kind.ARTICLE, 0.0, details=0.9)
 IOS: Final = Channel("quillmoor-home-ios", Kind.REVIEW, 0.08, is_about=True, details=0.7)
-ANDROID: Final = Channel("quillmoor-home-android", Kind.REVIEW, 0.09, is_about=True, details=0.6)
+ANDROID: Final = Channel("quillmoor-home-android", Kind.REVIEW, 0.09, is_about=True, details=0.7)
 SHOP: Final = Channel("quillmoor-shop", Kind.REVIEW, 0.11, is_about=True, details=0.9)
-PHOTOS: Final = Channel("photos", Kind.POST, 0.07, details=0.3)
-VIDEOS: Final = Channel("video-comments", Kind.COMMENT, 0.07, details=0.3)
+PHOTOS: Final = Channel("photos", Kind.POST, 0.07, details=0.4)
+VIDEOS: Final = Channel("video-comments", Kind.COMMENT, 0.07, details=0.4)
 CHANNELS: Final = (MICROBLOG, FORUM, IOS, ANDROID, SHOP, PHOTOS, VIDEOS)
 ANYWHERE: Final = (MICROBLOG, FORUM, PHOTOS, VIDEOS)
 STORES: Final = (IOS, ANDROID)

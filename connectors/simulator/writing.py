@@ -217,7 +217,7 @@ class Writer:
             topic = self._answer(labels)
             author = self._people.one(rng, labels.language)
         handle = (parent.author.handle if parent.author else None) or "all"
-        said = phrases.of(labels.language).text(rng, topic, rng.choice(PRODUCTS), 0.0)
+        said = phrases.of(labels.language).text(rng, topic, rng.choice(PRODUCTS), 0.4)
         is_own = topic is topics.OFFICIAL
         text = f"@{handle} {said}" if is_own else _addressed(rng, f"@{handle} {said}")
         reply = self._next(rng, followed, parent, labels.language, text, author=author, conversation=parent.id)

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "tail": ("pipeline.cli.tail:tail", "What departments get, live."),
     "explain": ("pipeline.cli.judge:explain", "Why a mention went where it went."),
     "evaluate": ("pipeline.cli.judge:evaluate", "Scores against labels."),
+    "simulate": ("pipeline.cli.simulate:simulate", "Mentions of a made-up company, and the truth about them."),
     "replay": ("pipeline.cli.replay:replay", "Dead letters back, or past mentions through today's rules."),
     "bench": ("pipeline.cli.bench:bench", "Benchmarks, as JSON."),
     "completion": ("pipeline.cli.completion:completion", "What makes a shell complete commands and names."),
