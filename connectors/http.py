@@ -119,7 +119,7 @@ class Http:
         self.quota: pacing.Quota | None = None
         self.max_body = max_body
         self._connector = connector
-        self._metrics = metrics
+        self.metrics = metrics
         self._clock = clock
         self._secrets = [secret.get_secret_value() for secret in secrets]
         self._total_timeout = total_timeout
@@ -179,9 +179,9 @@ class Http:
         except httpx.HTTPError as error:
             raise SourceUnavailableError(f"{place(url)} cannot be reached: {_words(error)}") from None
         finally:
-            if self._metrics is not None:
-                self._metrics.source_requests.labels(self._connector, outcome).inc()
-                self._metrics.source_request_seconds.labels(self._connector).observe(time.monotonic() - began)
+            if self.metrics is not None:
+                self.metrics.source_requests.labels(self._connector, outcome).inc()
+                self.metrics.source_request_seconds.labels(self._connector).observe(time.monotonic() - began)
 
     async def _follow(self, method: str, url: str, **given: Any) -> Answer:
         """Follow redirects of GET requests: never from https to http, never inwards, without our headers elsewhere."""
@@ -192,8 +192,11 @@ class Http:
             if answer.status not in _REDIRECTS or not target or method != "GET":
                 return Answer(answer.status, answer.headers, answer.body, answer.url, url if permanent and _ else None)
             permanent = permanent and answer.status in (301, 308)
-            new = httpx.URL(answer.url).join(target)
             old = httpx.URL(answer.url)
+            try:
+                new = old.join(target)
+            except (httpx.InvalidURL, ValueError):
+                raise SourceUnavailableError(f"{place(url)} redirects to what is no address") from None
             if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
                 raise SourceRefusedError(f"{place(url)} redirects to {new.scheme}, which is not followed")
             if _is_inside(new.host) and not _is_inside(old.host):
@@ -206,13 +209,20 @@ class Http:
 
     async def _once(self, method: str, url: str, **given: Any) -> Answer:
         given = {key: value for key, value in given.items() if value is not None}
-        async with self.client.stream(method, url, **given) as response:
+        request = self.client.build_request(method, url, **given)
+        try:
+            response = await self.client.send(request, stream=True)
+        except httpx.InvalidURL:  # httpx looks at where an answer redirects to, although it is not to go there
+            raise SourceUnavailableError(f"{place(url)} redirects to what is no address") from None
+        try:
             headers = {key.lower(): value for key, value in response.headers.items()}
             encoding = headers.get("content-encoding", "").lower()
             if response.is_stream_consumed:  # a transport that has read it all itself, as those of tests do
                 return Answer(response.status_code, headers, response.content[: self.max_body], str(response.url))
             body = b"".join([part async for part in self._bounded(response, encoding)])
             return Answer(response.status_code, headers, body, str(response.url))
+        finally:
+            await response.aclose()
 
     async def _bounded(self, response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
         """Yield the body decompressed, never more than `max_body` bytes of it in memory."""

@@ -1,0 +1,1 @@
+"""Bluesky posts, as they are written."""

@@ -1,0 +1,315 @@
+"""Bluesky: every public post, as it is written, through Jetstream; kept are those with your words in them.
+
+Jetstream is a WebSocket of JSON frames (https://github.com/bluesky-social/jetstream), open to all, with some 50 posts a
+second. The cursor is a time in microseconds; it keeps 36 hours at the most. Post search wants an account and is not
+meant as a data source (https://github.com/bluesky-social/atproto/issues/3423).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import unicodedata
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Final
+from urllib.parse import urlencode
+
+import msgspec
+from pydantic import Field, StringConstraints, model_validator
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from connectors import pacing, reading
+from connectors.base import Gap, Page, Rejected, Settings, StreamingConnector
+from connectors.bluesky import posts
+from connectors.bluesky.memory import Place, Published
+from connectors.http import place as shown
+from pipeline.config.model import Duration
+from pipeline.contract.errors import RateLimitedError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.events import Mention, State
+
+PAGE: Final = 500  # mentions of one page at the most
+FRAMES: Final = 5_000  # frames read for one page at the most
+LINGER: Final = 0.25  # seconds a page waits for more
+QUEUE: Final = 64  # frames read ahead while a page is committed; beyond that Jetstream waits for us
+MAX_FRAME: Final = 8_000_000  # bytes; records of the network have 1 MB at the most
+SKIP_LARGER: Final = 1_000_000  # bytes: asked of Jetstream, so that no frame can break the connection
+MAX_BROKEN: Final = 50  # frames in a row that cannot be read: then it is no Jetstream
+OTHER_CLOCK: Final = 30.0  # seconds gone back when another instance goes on: their clocks and lags differ
+SURE_GAP: Final = 60.0  # seconds between a cursor and the first frame: at 50 posts a second no chance
+FUTURE: Final = timedelta(days=1)  # a frame of later is broken: it would take the cursor with it
+
+Word = Annotated[str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^wss?://[^\s/?#]+(/[^\s?#]*)?$")]
+
+
+class BlueskySettings(Settings):
+    """What to keep of all posts, and where to hear them."""
+
+    terms: tuple[Word, ...] = ()
+    """Words, parts of words or phrases; posts with one of them in text, link, tag or picture description are kept."""
+    languages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")], ...] = ()
+    """Languages to keep, such as en; a post that states none is kept. Empty means all."""
+    everything: bool = False
+    """Keep all posts: some 50 a second, 4 million a day."""
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)] = (
+        "wss://jetstream2.us-east.bsky.network/subscribe",
+        "wss://jetstream1.us-west.bsky.network/subscribe",
+        "wss://jetstream1.us-east.bsky.network/subscribe",
+        "wss://jetstream2.us-west.bsky.network/subscribe",
+    )
+    """Jetstream instances; the next one is taken when one fails."""
+    silence: Duration = Field(default=30.0, ge=0.05)
+    """How long nothing may arrive before the connection is taken for dead."""
+    overlap: Duration = Field(default=5.0, le=20)
+    """How far a new connection reaches back again."""
+
+    @model_validator(mode="after")
+    def _choose(self) -> BlueskySettings:
+        if not self.terms and not self.everything:
+            raise ValueError(
+                "say what to keep: `terms: [your brand, your product]`, or `everything: true` for 4 million posts a day"
+            )
+        return self
+
+
+class Bluesky(StreamingConnector[BlueskySettings]):
+    """The cursor is a `Place`: the newest frame's time, the instance it came from, and the newest posts of ours."""
+
+    name = "bluesky"
+    settings_type = BlueskySettings
+    seen_limit: ClassVar[int] = 2_000  # of 30 s at the most, when all is kept
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._published = Published()
+        self._unconfirmed: list[tuple[str, str, str | None]] = []  # forgotten for a page that is not committed yet
+        self._terms = tuple(filter(None, map(folded, self.settings.terms)))
+        self._instance = 0
+        self._refusals = 0
+
+    async def listen(self, cursor: str | None) -> AsyncIterator[Page]:
+        place = Place.read(cursor)
+        for post in self._unconfirmed:  # the page was lost: its deletions come again
+            self._published.add(*post)
+        self._unconfirmed.clear()
+        self._published.load(place.posts)
+        endpoint = self.settings.endpoints[self._instance % len(self.settings.endpoints)]
+        try:
+            async with (
+                await self._connect(endpoint, place) as connection,
+                contextlib.aclosing(self._pages(connection, endpoint, place)) as pages,
+            ):
+                self._refusals = 0
+                async for page in pages:
+                    yield page
+        except _TooOldError:
+            now = self.clock()
+            here = Place(at=_microseconds(now), endpoint=endpoint, posts=place.posts)
+            gap = Gap(posts.instant(place.at or 0), now, f"{shown(endpoint)} no longer has what is that old")
+            yield Page(cursor=here.written(), gap=gap)
+        except (SourceUnavailableError, SourceRefusedError):
+            self._instance += 1
+            raise
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        return Place(at=_microseconds(since)).written()
+
+    async def _connect(self, endpoint: str, place: Place) -> ClientConnection:
+        """Return the open connection, from the place on. Raises what the runner knows, and _TooOldError."""
+        given: dict[str, Any] = {"wantedCollections": posts.POST, "maxMessageSizeBytes": SKIP_LARGER}
+        if place.at is not None:
+            back = self.settings.overlap if place.endpoint in ("", endpoint) else OTHER_CLOCK
+            given["cursor"] = max(0, place.at - int(back * 1_000_000))
+        where = shown(endpoint)
+        try:
+            return await connect(
+                f"{endpoint}?{urlencode(given)}",
+                user_agent_header=self.http.client.headers["User-Agent"],
+                max_size=MAX_FRAME,
+                max_queue=QUEUE,
+                close_timeout=1,
+                open_timeout=10,
+            )
+        except InvalidStatus as error:
+            raise self._refused(where, error, place) from None
+        except TimeoutError:
+            raise SourceUnavailableError(f"{where} does not answer in time") from None
+        except (OSError, InvalidHandshake, ValueError) as error:
+            raise SourceUnavailableError(f"{where} cannot be reached: {_words(error)}") from None
+
+    def _refused(self, where: str, error: InvalidStatus, place: Place) -> Exception:
+        """Return the error that an answer other than an open connection means."""
+        status, said = error.response.status_code, error.response.body or b""
+        if status == 400 and b"CursorTooOld" in said and place.at is not None:
+            return _TooOldError()
+        if status == 429:
+            wait = pacing.seconds_until(error.response.headers.get("Retry-After"), self.clock())
+            return RateLimitedError(f"{where} asks to wait (429)", wait)
+        if status >= 500 or status in (408, 425):
+            return SourceUnavailableError(f"{where} answers with an error of its own ({status})")
+        self._refusals += 1
+        if self._refusals < len(self.settings.endpoints):  # another one may let us in
+            return SourceUnavailableError(f"{where} refuses ({status})")
+        return SourceRefusedError(f"{where} refuses ({status}) — look at `endpoints` in this source's settings")
+
+    async def _pages(self, connection: ClientConnection, endpoint: str, place: Place) -> AsyncGenerator[Page]:
+        """Yield pages until the connection is lost: what has arrived first, then the error."""
+        where, clock, at, broken = shown(endpoint), asyncio.get_running_loop().time, place.at, 0
+        is_first = True
+        while True:
+            lost: SourceUnavailableError | None = None
+            mentions: list[Mention] = []
+            rejected: list[Rejected] = []
+            gap: Gap | None = None
+            wait, until = self.settings.silence, None
+            for _ in range(FRAMES):
+                try:
+                    async with asyncio.timeout(wait):
+                        raw = await connection.recv()
+                except TimeoutError:
+                    if until is None:
+                        lost = SourceUnavailableError(f"{where} has sent nothing for {wait:g} s")
+                    break
+                except ConnectionClosed as error:
+                    lost = SourceUnavailableError(f"{where} has ended the connection ({_code(error)})")
+                    break
+                until = clock() + LINGER if until is None else until
+                found = self._read(raw)
+                if isinstance(found, Rejected):
+                    rejected.append(found)
+                    broken += 1
+                else:
+                    broken = 0
+                    time, heard = found
+                    if is_first and at is not None:
+                        gap = _gap(at, time, where)
+                    is_first = False
+                    at = max(at or 0, time)
+                    mentions += heard
+                wait = until - clock()
+                if wait <= 0 or len(mentions) >= PAGE or broken >= MAX_BROKEN:
+                    break
+            if until is not None:
+                here = Place(at=at, endpoint=endpoint, posts=self._published.newest())
+                yield Page(mentions, here.written(), gap=gap, rejected=rejected)
+                self._unconfirmed.clear()
+            if broken >= MAX_BROKEN:
+                lost = SourceUnavailableError(f"{where} sends what is no Jetstream")
+            if lost is not None:
+                raise lost
+
+    def _read(self, raw: str | bytes) -> tuple[int, list[Mention]] | Rejected:
+        """Return a frame's time and what it says to us."""
+        data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
+        now = self.clock()
+        try:
+            row = reading.json_value(data)
+            time = row["time_us"]
+            if not isinstance(time, int) or isinstance(time, bool) or time < 0 or posts.instant(time) > now + FUTURE:
+                raise ValueError("a time that cannot be")
+            return time, list(self._said(row, now))
+        except KeyError as error:
+            return Rejected(reading.as_bytes(data), f"bluesky: the field {error.args[0]!r} is missing in a frame")
+        except (TypeError, ValueError, AttributeError, LookupError, OverflowError, OSError, RecursionError) as error:
+            return Rejected(reading.as_bytes(data), f"bluesky: a frame is not readable ({type(error).__name__})")
+
+    def _said(self, row: dict[str, Any], now: datetime) -> Iterator[Mention]:
+        """Yield what is to be published of a frame, and remember it."""
+        if row.get("kind") == "account":
+            yield from self._account(row["did"], row["account"], now)
+            return
+        commit = row.get("commit")
+        if row.get("kind") != "commit" or not isinstance(commit, dict) or commit.get("collection") != posts.POST:
+            return
+        did, rkey = str(row["did"]), str(commit["rkey"])
+        is_ours = (did, rkey) in self._published
+        if commit.get("operation") == "delete" and not is_ours:
+            return
+        found = posts.from_commit(row, now, self._published.root(did, rkey) if is_ours else None)
+        if found is None or not (is_ours or self.wants(found)):
+            return
+        if found.is_withdrawn:
+            self._forget(did, rkey)
+        else:
+            if found.state is State.LIVE and self._published.was_deleted(did, rkey):  # written anew: an edit
+                revision = posts.milliseconds(commit.get("rev")) or row["time_us"] // 1000
+                found = msgspec.structs.replace(found, state=State.EDITED, revision=revision)
+            root = (found.conversation or "").removeprefix(f"{posts.SOURCE}:")
+            self._published.add(did, rkey, None if root == found.native_id else root)
+        yield found
+
+    def _account(self, did: Any, account: dict[str, Any], now: datetime) -> Iterator[Mention]:
+        """Yield the end of every post of ours that an account had, when it goes."""
+        state = None if account.get("active", True) else posts.ACCOUNT_STATES.get(str(account.get("status")))
+        if state is None:
+            return
+        at = reading.timestamp(account.get("time")) or now
+        for rkey in self._published.of(str(did)):
+            root = self._published.root(did, rkey)
+            if state is not State.UNAVAILABLE:  # what may come back may also be deleted later
+                self._forget(did, rkey)
+            yield posts.withdrawn(did, rkey, root, state, int(at.timestamp() * 1000), at, now)
+
+    def _forget(self, did: str, rkey: str) -> None:
+        self._unconfirmed.append((did, rkey, self._published.root(did, rkey)))
+        self._published.forget(did, rkey)
+
+    def wants(self, found: Mention) -> bool:
+        """Whether a post is to be published: one of the languages, one of the terms."""
+        if self.settings.languages and found.language and found.language not in self.settings.languages:
+            return False
+        if self.settings.everything:
+            return True
+        said = folded("\n".join((found.text, found.title or "", *found.tags, *found.links)))
+        return any(term in said for term in self._terms)
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        """Read a commit frame of Jetstream, version 1 or 2, or a post as the API shows it."""
+        if "did" in row and ("commit" in row or "operation" in row):
+            return posts.from_commit(row, now)
+        return posts.from_view(row, now)
+
+
+class _TooOldError(Exception):
+    """The instance no longer has what the cursor asks for."""
+
+
+def folded(text: str) -> str:
+    """Return a text as terms are compared: without case, accents, differences of form, and breaks of lines."""
+    if not text.isascii():
+        text = _plain(_plain(text).casefold())
+    return " ".join(text.casefold().split())
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+
+
+def _gap(cursor: int, first: int, where: str) -> Gap | None:
+    """Return what was missed when the first frame is later than the cursor: Jetstream leaves out silently."""
+    if (first - cursor) / 1_000_000 <= SURE_GAP:
+        return None
+    return Gap(posts.instant(cursor), posts.instant(first), f"{where} no longer has what is that old")
+
+
+def _microseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
+
+
+def _code(error: ConnectionClosed) -> str:
+    return "no closing frame" if error.rcvd is None else str(error.rcvd.code)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, socket.gaierror):
+        return "its name is not known (DNS); is this machine online?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection is refused"
+    return f"the connection breaks ({type(error).__name__})"

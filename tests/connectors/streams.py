@@ -1,0 +1,158 @@
+"""What tests of streaming and push connectors share: a Jetstream of our own, and a runner that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from connectors.publisher import MemoryLog, MemoryPublisher, Publisher
+from connectors.runner import Runner
+from pipeline.contract.metrics import Metrics
+from tests.connectors import kit
+
+DEADLINE = 20.0
+US = 1_000_000
+
+
+async def until(condition: Callable[[], Any], what: str) -> None:
+    """Wait for a condition; a deadline fails the test."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # noqa: ASYNC110 - what is waited for is anything
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"waited in vain: {what}") from None
+
+
+class Stream:
+    """A WebSocket that sends frames as Jetstream does: those at or after the cursor, then what is added.
+
+    `misbehave` is called with each connection's number before a frame is sent, and may close, wait or change it.
+    """
+
+    def __init__(self, frames: list[str | bytes] | None = None) -> None:
+        self.frames: list[str | bytes] = list(frames or [])
+        self.asked: list[dict[str, str]] = []
+        self.headers: list[Any] = []
+        self.misbehave: Callable[[Stream, ServerConnection, int, int], Any] | None = None
+        self.open = 0
+        self.sent = 0
+        self.url = ""
+
+    def add(self, *frames: str | bytes) -> None:
+        self.frames += frames
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await self._send(connection)
+
+    async def _send(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        query = {key: value[0] for key, value in parse_qs(urlsplit(connection.request.path).query).items()}
+        self.asked.append(query)
+        self.headers.append(connection.request.headers)
+        number, sent = len(self.asked), 0
+        cursor = int(query["cursor"]) if "cursor" in query else None
+        position = 0 if cursor is not None else self.live
+        self.open += 1
+        try:
+            while True:
+                while position < len(self.frames):
+                    frame = self.frames[position]
+                    position += 1
+                    at = _time(frame)
+                    if cursor is not None and at is not None and at < cursor:
+                        continue
+                    if self.misbehave is not None:
+                        await self.misbehave(self, connection, number, sent)
+                    await connection.send(frame)
+                    sent += 1
+                    self.sent += 1
+                waiting = asyncio.create_task(connection.wait_closed())
+                done, _ = await asyncio.wait((waiting,), timeout=0.005)
+                waiting.cancel()
+                if done:
+                    return
+        finally:
+            self.open -= 1
+
+    live = 0  # frame from which a connection without a cursor begins
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> Any:
+        async with serve(self._serve, "127.0.0.1", 0, ping_interval=None) as server:
+            port = server.sockets[0].getsockname()[1]
+            self.url = f"ws://127.0.0.1:{port}/subscribe"
+            try:
+                yield self
+            finally:
+                server.close(close_connections=True)
+
+
+def _time(frame: str | bytes) -> int | None:
+    try:
+        at = json.loads(frame)["time_us"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return at if isinstance(at, int) else None
+
+
+class Running:
+    """A runner at work, and what is seen of it."""
+
+    def __init__(self, connector: Any, log: MemoryLog, publisher: Publisher | None, clock: Any) -> None:
+        self.connector = connector
+        self.log = log
+        self.metrics = Metrics()
+        self.connector.http.metrics = self.metrics
+        self.states: list[tuple[str, str | None]] = []
+        self.waits: list[float] = []
+        self.lines = kit.Lines()
+        self.runner = Runner(
+            connector,
+            publisher or MemoryPublisher(connector.instance, log),
+            self.metrics,
+            on_state=lambda _, state, reason: self.states.append((state, reason)),
+            clock=clock,
+            chance=lambda: 0.5,
+            wait=self._wait,
+            log=self.lines,
+        )
+        self.task = asyncio.create_task(self.runner.run())
+
+    async def _wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0.01)
+
+    @property
+    def texts(self) -> list[str]:
+        return [mention.text for mention in self.log.mentions]
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, {"connector": "example", **labels}) or 0.0
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        await asyncio.wait((self.task,))
+
+
+@contextlib.asynccontextmanager
+async def running(
+    connector: Any, log: MemoryLog | None = None, publisher: Publisher | None = None, clock: Any = kit.clock
+) -> Any:
+    """A runner at work while the block runs; cancelled after it, and all of its tasks gone."""
+    before = asyncio.all_tasks()
+    found = Running(connector, log or MemoryLog(), publisher, clock)
+    try:
+        yield found
+    finally:
+        await found.stop()
+        left = {task for task in asyncio.all_tasks() - before if "connectors" in repr(task.get_coro())}
+        assert not left, f"tasks that were left: {left}"
