@@ -133,10 +133,11 @@ def test_an_answer_of_the_developers_api_is_read_too():
 
 
 async def test_a_review_that_cannot_be_read_is_kept_and_the_others_are_heard():
-    rows = [review(1, stars=9), review(2), review(3, stars="many")]
+    without_id = [{**review(number), "id": ""} for number in (4, 5)]
+    rows = [review(1, stars=9), review(2), review(3, stars="many"), *without_id]
     page = await Store(us=rows).connector().fetch(None)
     assert ids(page.mentions) == [rows[1]["id"]]
-    assert len(page.rejected) == 2
+    assert len(page.rejected) == 4
     assert rows[0]["id"].encode() in b"".join(part.value for part in page.rejected)
 
 
@@ -149,6 +150,17 @@ async def test_pages_are_read_down_to_what_is_known_and_no_further():
     await kit.run(store.connector(overlap=0), 1, log=log)
     assert [page for _, page, _ in store.asked] == [1, 2]
     assert ids(log.mentions) == [review(number)["id"] for number in (*range(124, 4, -1), *range(4, 0, -1))]
+
+
+async def test_a_store_that_gives_its_first_page_for_every_one_is_not_asked_ten_times():
+    asked = []
+
+    def answer(request):
+        asked.append(request.url.path)
+        return httpx.Response(200, content=as_json([review(number) for number in range(50)]))
+
+    page = await kit.make(Appstore, answer).fetch(None)
+    assert (len(asked), len(page.mentions), page.gap) == (2, 50, None)
 
 
 async def test_reviews_that_arrive_while_pages_are_read_hide_none():

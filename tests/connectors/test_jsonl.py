@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,25 @@ async def test_between_the_two_halves_of_log_rotation_nothing_is_cut(path, log):
     path.write_text(line(4))
     assert await look(path, log, times=3) == [1, 2, 3, 4]
     assert log.rejected == []
+
+
+async def test_log_rotation_at_the_moment_of_opening_loses_nothing(path, log, monkeypatch):
+    """The name means another file once this one is open."""
+    path.write_text(line(1))
+    opened, made = Path.open, connector(path)
+
+    def open_and_rotate(self, *given, **more):
+        file = opened(self, *given, **more)
+        if self == path and not path.with_name("app.jsonl.1").exists():
+            self.rename(self.with_name("app.jsonl.1"))
+            self.write_text(line(2) + line(3))
+        return file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", open_and_rotate)
+        await kit.run(made, 1, log=log)
+    assert [mention.native_id for mention in log.mentions] == ["1"]
+    assert await look(path, log) == [1, 2, 3]
 
 
 async def test_a_large_file_is_read_in_parts_at_once(path, log):

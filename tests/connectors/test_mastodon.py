@@ -114,8 +114,7 @@ async def test_an_edit_is_a_new_revision_and_both_are_heard():
 
 async def test_a_boost_is_heard_as_the_text_it_repeats_once():
     boosted = status(1)
-    server = Server([boosted, status(2, reblog=boosted), status(3, reblog=boosted)])
-    page = await server.connector().fetch(None)
+    page = await Server([status(2, reblog=boosted), status(3, reblog=boosted)]).connector().fetch(None)
     assert [mention.native_id for mention in page.mentions] == [boosted["uri"]]
     assert page.rejected == []
 
@@ -186,13 +185,12 @@ async def test_a_text_that_comes_late_is_heard_within_the_overlap_only():
     assert [mention.native_id for mention in log.mentions] == [status(600)["uri"], late["uri"]]
 
 
-async def test_an_overlap_of_many_pages_does_not_hide_what_is_new():
-    """The last page of the overlap ends at the very text that was the newest."""
-    rows = [status(number) for number in range(30)]
-    server, log = Server(rows, page=10), MemoryLog()
+@pytest.mark.parametrize(("page", "count"), [(10, 30), (5, 28)], ids=["to the last known", "in short pages"])
+async def test_an_overlap_of_many_pages_does_not_hide_what_is_new(page, count):
+    server, log = Server([status(number) for number in range(count)], page=page), MemoryLog()
     await kit.run(server.connector(), 1, log=log)
     server.timelines["acme"].append(status(40))
-    await kit.run(server.connector(), 6, log=log)
+    await kit.run(server.connector(), 8, log=log)
     assert status(40)["uri"] in {mention.native_id for mention in log.mentions}
 
 
