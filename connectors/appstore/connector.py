@@ -98,6 +98,10 @@ class Appstore(PollingConnector[AppstoreSettings]):
     async def cursor_at(self, since: datetime) -> str | None:
         return json.dumps(dict.fromkeys(self.settings.countries, int(since.timestamp())))
 
+    def time_of(self, cursor: str | None) -> datetime | None:
+        newest = _cursor(cursor).values()
+        return datetime.fromtimestamp(min(newest), UTC) if newest else None
+
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
         return cls.unique(cls.attempt(row, now) for row in entries(body))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -111,6 +111,11 @@ class Mastodon(PollingConnector[MastodonSettings]):
                     raise ConfigError(f"{self.instance}: the ids of this server hold no time to go back to")
                 newest[tag] = statuses.id_at(int(since.timestamp() * 1000), str(row["id"]))
         return json.dumps({"newest": newest, "walk": {}})
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        newest, walk = _cursor(cursor)
+        times = [time for one in (walk or newest).values() if (time := statuses.time_of(one)) is not None]
+        return datetime.fromtimestamp(min(times) / 1000, UTC) if times else None
 
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:

@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from connectors import reading
+from connectors.backfill import Backfill, checkpoint_name
 from connectors.mastodon.connector import Mastodon
 from connectors.mastodon.statuses import earlier, id_at, order, time_of
-from connectors.publisher import MemoryLog
+from connectors.publisher import MemoryLog, MemoryPublisher
 from pipeline.contract.errors import ConfigError, InvalidMessageError, SourceRefusedError, SourceUnavailableError
 from pipeline.contract.events import Kind, State
+from pipeline.contract.metrics import Metrics
 from tests.connectors import kit, recordings
 
 WHO = {
@@ -250,6 +252,17 @@ async def test_the_past_is_walked_through_from_the_time_asked_for():
         heard += page.mentions
         cursor, is_more = page.cursor, page.is_full
     assert [mention.created_at for mention in heard] == [NOON + timedelta(seconds=number) for number in range(30, 100)]
+
+
+async def test_a_backfill_of_two_tags_ends_when_both_have_been_read():
+    """One tag has reached the present long before the other."""
+    server, log = Server([status(number) for number in range(150)]), MemoryLog()
+    server.timelines["kettle"] = [status(9_999, at=kit.NOW - timedelta(seconds=1))]
+    connector = server.connector(tags=["acme", "kettle"])
+    until = kit.NOW - timedelta(seconds=10)
+    name = checkpoint_name(connector, NOON, until)
+    await Backfill(connector, MemoryPublisher(name, log), Metrics(), since=NOON, until=until, clock=kit.clock).run()
+    assert [mention.created_at for mention in log.mentions] == [NOON + timedelta(seconds=n) for n in range(150)]
 
 
 async def test_a_server_whose_ids_hold_no_time_says_that_it_has_no_past():
