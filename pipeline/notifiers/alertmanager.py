@@ -111,10 +111,10 @@ def alert(notification: Notification, settings: AlertmanagerSettings, now: datet
         "description": wording.cut(wording.body(notification), MAX_ANNOTATION),
         "severity": told.severity.value,
         "sequence": str(told.sequence),
-        **({"runbook_url": wording.one_line(told.runbook_url, 500)} if told.runbook_url else {}),
+        **({"runbook_url": url} if (url := wording.link(told.runbook_url)) else {}),
         **({"dashboard_url": url} if (url := wording.address(told.dashboard_url)) else {}),
     }
-    link = wording.address(told.dashboard_url) or settings.generator_url or _web(told.runbook_url)
+    link = wording.address(told.dashboard_url) or settings.generator_url or wording.address(told.runbook_url)
     return {
         "labels": {
             "severity": notification.opened_as.value,
@@ -128,10 +128,6 @@ def alert(notification: Notification, settings: AlertmanagerSettings, now: datet
         "endsAt": _rfc3339(ends),
         **({"generatorURL": link} if link else {}),
     }
-
-
-def _web(url: str | None) -> str | None:
-    return wording.address(url)
 
 
 def _rfc3339(at: datetime) -> str:

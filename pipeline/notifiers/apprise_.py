@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,7 +110,9 @@ def targets_in(text: str, name: str) -> list[Any]:
         raise ConfigError(f"notifiers.{name}.targets: is empty; write Apprise addresses, such as mailto://…")
     found = []
     for number, address in enumerate(addresses, 1):
-        target = apprise.Apprise.instantiate(address, suppress_exceptions=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of what its plug-ins import, at the first address
+            target = apprise.Apprise.instantiate(address, suppress_exceptions=True)
         if target is None:
             raise ConfigError(
                 f"notifiers.{name}.targets: address {number} of {len(addresses)} is none that Apprise knows; "

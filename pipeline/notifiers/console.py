@@ -41,7 +41,7 @@ def facts(notification: Notification) -> dict[str, Any]:
         "since": alert.started_at.isoformat(),
         "figures": [_figure(symptom) for symptom in alert.symptoms[:6]],
         "sources": sources,
-        "runbook": wording.one_line(alert.runbook_url or ""),
+        "runbook": wording.link(alert.runbook_url),
     }
     if alert.resolved_at is not None:
         found["until"] = alert.resolved_at.isoformat()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -128,9 +129,14 @@ def place(url: str) -> str:
         return "the address"
 
 
-def _context(name: str, ca_file: str | None) -> ssl.SSLContext | bool:
+@functools.cache
+def _public() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _context(name: str, ca_file: str | None) -> ssl.SSLContext:
     if ca_file is None:
-        return True
+        return _public()
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError:  # ssl.SSLError is one

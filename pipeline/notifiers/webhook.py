@@ -140,6 +140,6 @@ def harmless(alert: Alert) -> Alert:
             change(one, id=wording.one_line(one.id), url=wording.address(one.url))
             for one in alert.top[: wording.MAX_TOP]
         ),
-        runbook_url=None if alert.runbook_url is None else wording.one_line(alert.runbook_url, 500),
+        runbook_url=wording.link(alert.runbook_url),
         dashboard_url=wording.address(alert.dashboard_url),
     )

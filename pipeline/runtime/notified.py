@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as Place
 
+from pipeline.broker.client import aiokafka
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, InvalidMessageError
 from pipeline.contract.events import Alert
 from pipeline.core.notifying.values import Record
 
 TIMEOUT: Final = 15.0  # seconds for one answer
+RETRY: Final = 0.2
 READ_TIMEOUT: Final = 50.0  # seconds for a whole partition
 
 
@@ -29,35 +35,58 @@ class Found:
     ahead: list[Record] = field(default_factory=list)
 
 
-def look(client: Mapping[str, Any], group: str, topic: str, partition: int) -> Found:
+async def look(client: Mapping[str, Any], group: str, topic: str, partition: int) -> Found:
     """Read a whole partition, committed records only, and the group's offset with its metadata. Joins no group.
 
-    Blocks for as long as reading takes. Raises BrokerUnavailableError.
+    `client` are confluent-kafka settings. Raises BrokerUnavailableError, or aiokafka's KafkaError.
     """
+    offset, metadata = await committed(client, group, topic, partition)
+    return await asyncio.to_thread(_read_all, client, Place(topic, partition), offset, metadata)
+
+
+async def committed(client: Mapping[str, Any], group: str, topic: str, partition: int) -> tuple[int, str]:
+    """Return the group's offset, -1 when there is none, and its metadata.
+
+    With aiokafka, because confluent-kafka takes the metadata for a string that ends with NUL, which it does not.
+    """
+    admin = AIOKafkaAdminClient(**aiokafka(client), request_timeout_ms=int(TIMEOUT * 1000))
+    try:
+        await admin.start()
+        place = TopicPartition(topic, partition)
+        found = (await admin.list_consumer_group_offsets(group, partitions=[place])).get(place)
+        return (-1, "") if found is None else (found.offset, found.metadata or "")
+    finally:
+        await admin.close()
+
+
+def _read_all(client: Mapping[str, Any], place: Place, offset: int, metadata: str) -> Found:
     consumer = Consumer(
         {
             **client,
-            "group.id": group,
+            "group.id": "earshot-reader",  # never joined
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
         }
     )
+    deadline = time.monotonic() + TIMEOUT
     try:
-        return _look(consumer, TopicPartition(topic, partition))
-    except KafkaException as error:
-        raise BrokerUnavailableError(f"Kafka does not say what was told already: {error.args[0].str()}") from None
+        while True:
+            try:
+                return _look(consumer, place, offset, metadata)
+            except KafkaException as error:  # a leader that is only just being chosen, a broker that restarts
+                if time.monotonic() > deadline:
+                    why = error.args[0].str()
+                    raise BrokerUnavailableError(f"Kafka does not say what was told already: {why}") from None
+                time.sleep(RETRY)
     finally:
         consumer.close()
 
 
-def _look(consumer: Consumer, place: TopicPartition) -> Found:
-    (committed,) = consumer.committed([place], TIMEOUT)
-    if committed.error is not None:
-        raise KafkaException(committed.error)
+def _look(consumer: Consumer, place: Place, offset: int, metadata: str) -> Found:
     low, end = consumer.get_watermark_offsets(place, TIMEOUT)
-    is_known = low <= committed.offset <= end
-    found = Found(committed.offset if is_known else low, (committed.metadata or "") if is_known else None)
+    is_known = low <= offset <= end
+    found = Found(offset if is_known else low, metadata if is_known else None)
     tombstones: set[str] = set()
     place.offset = low
     consumer.assign([place])

@@ -191,7 +191,7 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         for place in sorted(self._consumer.assignment()):
             if place.topic != ALERTS or place in self._plans or self._is_moving:
                 continue
-            found = await asyncio.to_thread(notified.look, self.role.client, GROUP, ALERTS, place.partition)
+            found = await notified.look(self.role.client, GROUP, ALERTS, place.partition)
             self.turned_at = time.monotonic()
             if self._is_moving or place not in self._consumer.assignment():
                 return

@@ -25,6 +25,7 @@ _CONTROL: Final = re.compile(
 )
 _TABLE: Final = str.maketrans({"<": "‹", ">": "›", "`": "'", "*": "∗", "[": "(", "]": ")", "|": "¦", "\\": "/"})
 _CALLS: Final = re.compile(r"@(?=\w)")
+_PATH: Final = re.compile(r"[\w./#-]{1,300}")
 _URL_SAFE: Final = ":/?#!$&'()+,;=%~-._"
 
 
@@ -50,6 +51,11 @@ def address(url: str | None, limit: int = 500) -> str | None:
         return quote(_CONTROL.sub("", url), safe=_URL_SAFE)
     except ValueError:
         return None
+
+
+def link(url: str | None) -> str | None:
+    """Return a web address, or a path in the repository as it is; None for anything else."""
+    return address(url) or (url if url and _PATH.fullmatch(url) else None)
 
 
 def cut(text: str, limit: int) -> str:
@@ -131,8 +137,8 @@ def links(alert: Alert) -> list[str]:
     """Return the lines with the runbook and the dashboard; a path in the repository is shown as it is."""
     lines = []
     for name, url in (("Dashboard", alert.dashboard_url), ("Runbook", alert.runbook_url)):
-        if url:
-            lines.append(f"{name}: {address(url) or one_line(url, 300)}")
+        if shown := link(url):
+            lines.append(f"{name}: {shown}")
     return lines
 
 
