@@ -38,17 +38,13 @@ class _Comparison:
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old = old
         self._new = new
-        self._open: list[tuple[str, str]] = []
+        self._open: list[tuple[int, int]] = []
 
     def at(self, where: str, old: Schema, new: Schema) -> Iterator[str]:
         """Yield what breaks at one place."""
         if old.get("default", _ABSENT) != new.get("default", _ABSENT):
             before, after = (_shown(side["default"]) if "default" in side else "none" for side in (old, new))
             yield f"{where or ROOT}: default {before} became {after}, so an absent key means something else"
-        pair = (str(old.get("$ref")), str(new.get("$ref")))
-        if "$ref" in old and pair in self._open:
-            return
-        self._open.append(pair)
         before_kinds, after_kinds = _by_kind(old, self._old), _by_kind(new, self._new)
         for kind in sorted(before_kinds.keys() | after_kinds.keys()):
             if kind not in after_kinds:
@@ -57,9 +53,12 @@ class _Comparison:
                 yield f"{where or ROOT}: may now be {kind}"
             else:
                 yield from self._one(where, before_kinds[kind], after_kinds[kind])
-        self._open.pop()
 
     def _one(self, where: str, old: Schema, new: Schema) -> Iterator[str]:
+        pair = (id(old), id(new))
+        if pair in self._open:
+            return
+        self._open.append(pair)
         yield from self._fields(where, old, new)
         yield from self._enum(where or ROOT, old, new)
         for keyword, step in (("items", "[]"), ("additionalProperties", ".*")):
@@ -72,6 +71,7 @@ class _Comparison:
             if old.get(keyword, _ABSENT) != new.get(keyword, _ABSENT):
                 said = [_shown(side[keyword]) if keyword in side else "none" for side in (old, new)]
                 yield f"{where or ROOT}: {keyword} {said[0]} became {said[1]}"
+        self._open.pop()
 
     def _fields(self, where: str, old: Schema, new: Schema) -> Iterator[str]:
         before, after = old.get("properties", {}), new.get("properties", {})

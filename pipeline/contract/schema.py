@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import re
 import tokenize
 from typing import Any, Final
@@ -47,7 +48,8 @@ def schema(event: type) -> dict[str, Any]:
     made = {"$schema": DIALECT, "$id": f"{BASE}{file_name(event)}", **own}
     if definitions:
         made["$defs"] = dict(sorted(definitions.items()))
-    return made
+    plain: dict[str, Any] = json.loads(json.dumps(made))  # msgspec's defaults are tuples where JSON has lists
+    return plain
 
 
 def _describe(kind: type, definition: dict[str, Any]) -> None:
