@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from connectors import reading
 from connectors.appstore.entries import Row, entries, time_of
-from connectors.base import Gap, Page, PollingConnector, PollingSettings, mention
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, mention
 from pipeline.config.model import Duration
 from pipeline.contract.errors import InvalidMessageError, SourceUnavailableError
 from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating
@@ -54,6 +54,12 @@ class Appstore(PollingConnector[AppstoreSettings]):
 
     name = "appstore"
     settings_type = AppstoreSettings
+    facts = Facts(
+        auth="none",
+        cursor="time of the newest review of every country",
+        changes="edits; no deletions",
+        tested="feeds of our own, recorded feeds",
+    )
     seen_limit: ClassVar[int] = 5_000
 
     async def fetch(self, cursor: str | None) -> Page:

@@ -23,7 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from connectors import pacing, reading
-from connectors.base import Gap, Page, Rejected, Settings, StreamingConnector
+from connectors.base import Facts, Gap, Page, Rejected, Settings, StreamingConnector
 from connectors.bluesky import posts
 from connectors.bluesky.memory import Place, Published
 from connectors.http import place as shown
@@ -81,6 +81,12 @@ class Bluesky(StreamingConnector[BlueskySettings]):
 
     name = "bluesky"
     settings_type = BlueskySettings
+    facts = Facts(
+        auth="none",
+        cursor="time of the newest frame",
+        changes="both",
+        tested="a Jetstream of our own, recorded frames",
+    )
     seen_limit: ClassVar[int] = 2_000  # of 30 s at the most, when all is kept
 
     def __init__(self, *given: Any, **more: Any) -> None:
@@ -117,6 +123,10 @@ class Bluesky(StreamingConnector[BlueskySettings]):
 
     async def cursor_at(self, since: datetime) -> str | None:
         return Place(at=_microseconds(since)).written()
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        at = Place.read(cursor).at
+        return None if at is None else posts.instant(at)
 
     async def _connect(self, endpoint: str, place: Place) -> ClientConnection:
         """Return the open connection, from the place on. Raises what the runner knows, and _TooOldError."""

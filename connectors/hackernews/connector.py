@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from connectors.base import Gap, Page, PollingConnector, PollingSettings, mention
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, mention
 from connectors.reading import from_html, timestamp, whole
 from pipeline.config.model import Duration
 from pipeline.contract.errors import SourceUnavailableError
@@ -42,6 +42,12 @@ class HackerNews(PollingConnector[HackerNewsSettings]):
 
     name = "hackernews"
     settings_type = HackerNewsSettings
+    facts = Facts(
+        auth="none",
+        cursor="time of the newest text",
+        changes="no edits; no deletions",
+        tested="a search of our own, recorded answers",
+    )
     seen_limit: ClassVar[int] = DEPTH
 
     async def fetch(self, cursor: str | None) -> Page:

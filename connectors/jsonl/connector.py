@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import Field
 
-from connectors.base import Page, PollingConnector, PollingSettings, Rejected
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, Rejected
 from connectors.reading import json_value
 from pipeline.config.model import Duration
 from pipeline.contract import codec
@@ -43,6 +43,12 @@ class Jsonl(PollingConnector[JsonlSettings]):
 
     name = "jsonl"
     settings_type = JsonlSettings
+    facts = Facts(
+        auth="rights to read the file",
+        cursor="file and offset",
+        changes="as written in the lines",
+        tested="files that grow, turn over and break",
+    )
 
     async def fetch(self, cursor: str | None) -> Page:
         path = self.settings.path

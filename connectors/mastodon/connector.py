@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr, field_validator
 
 from connectors import reading
-from connectors.base import Page, PollingConnector, PollingSettings, mention, reveal
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention, reveal
 from connectors.mastodon import statuses
 from connectors.mastodon.statuses import Row, order
 from pipeline.config.model import Duration
@@ -59,6 +59,12 @@ class Mastodon(PollingConnector[MastodonSettings]):
 
     name = "mastodon"
     settings_type = MastodonSettings
+    facts = Facts(
+        auth="none; a token where a server wants one",
+        cursor="newest id of every tag",
+        changes="edits within `overlap`; no deletions",
+        tested="a server of our own, recorded answers",
+    )
     seen_limit: ClassVar[int] = 2_000
 
     async def fetch(self, cursor: str | None) -> Page:

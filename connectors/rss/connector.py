@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from connectors.base import Page, PollingConnector, PollingSettings, mention
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention
 from connectors.rss.entries import (
     author_of,
     body_of,
@@ -51,6 +51,12 @@ class Rss(PollingConnector[RssSettings]):
 
     name = "rss"
     settings_type = RssSettings
+    facts = Facts(
+        auth="none",
+        cursor="`ETag`, `Last-Modified`, ids seen",
+        changes="edits where a feed says `updated`; no deletions",
+        tested="feeds written here, recorded feeds",
+    )
     seen_limit: ClassVar[int] = 2_000
 
     async def fetch(self, cursor: str | None) -> Page:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors.base import Page, PollingConnector
+from connectors.base import Facts, Page, PollingConnector
 from connectors.simulator.script import Script
 from connectors.simulator.settings import SimulatorSettings
 from pipeline.contract import codec
@@ -39,6 +39,12 @@ class Simulator(PollingConnector[SimulatorSettings]):
 
     name = "simulator"
     settings_type = SimulatorSettings
+    facts = Facts(
+        auth="none",
+        cursor="place in the sequence",
+        changes="both",
+        tested="itself: the same for the same seed",
+    )
     _made: Script | None = None
 
     async def fetch(self, cursor: str | None) -> Page:

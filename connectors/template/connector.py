@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from connectors.base import Page, PollingConnector, PollingSettings, mention, reveal
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention, reveal
 from connectors.reading import from_html, timestamp, whole
 from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Author, Engagement, Mention
@@ -30,6 +30,12 @@ class Template(PollingConnector[TemplateSettings]):
 
     name = "template"
     settings_type = TemplateSettings
+    facts = Facts(
+        auth="a token, where the source wants one",
+        cursor="id of the newest text",
+        changes="no edits; no deletions",
+        tested="the example",
+    )
 
     async def fetch(self, cursor: str | None) -> Page:
         params = {"q": self.settings.query, "limit": "100", **({"after": cursor} if cursor else {})}
