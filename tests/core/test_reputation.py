@@ -13,7 +13,6 @@ from pipeline.contract.events import AlertStatus, Counts, Label, Pulse, Severity
 from pipeline.core.reputation import fold
 from pipeline.core.reputation.state import FINE, Brand, dump, load
 
-NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 START = 29_399_000  # a minute in 2025
 RULES = AlertRules()
 
@@ -27,7 +26,7 @@ def poisson(rng, mean):
         k += 1
 
 
-def a_pulse(minute, n, *, negative=0.15, positive=0.3, source="rss", campaign=None, **more):
+def a_pulse(minute, n, *, negative=0.15, positive=0.3, source="rss", campaign=None, behind=0, **more):
     counts = Counts(
         mentions=n,
         negative=round(n * negative),
@@ -37,7 +36,10 @@ def a_pulse(minute, n, *, negative=0.15, positive=0.3, source="rss", campaign=No
         reach=n * 100,
     )
     campaigns = {campaign: counts} if campaign else {}
-    return Pulse(brand="acme", source=source, minute=minute, counts=counts, sent_at=NOW, campaigns=campaigns, **more)
+    sent_at = datetime.fromtimestamp((minute + behind) * 60 + 59, UTC)
+    return Pulse(
+        brand="acme", source=source, minute=minute, counts=counts, sent_at=sent_at, campaigns=campaigns, **more
+    )
 
 
 def run(minutes, *, rules=RULES, state=None, start=START, ticks=True):
@@ -85,6 +87,21 @@ def test_an_outage_fires_once_and_is_resolved_once():
 def test_it_is_seen_within_minutes():
     _, alerts = run(normal(90) + [(60, STORM)] * 10)
     assert (alerts[0].updated_at.timestamp() / 60 - START) < 90 + 5
+
+
+def test_catching_up_with_the_clock_is_no_silence():
+    # Sixty times as fast as the clock: five minutes of pulses between two ticks, until nothing is behind any more.
+    state, alerts, clock = Brand("acme"), [], START + 180
+    for minute in range(START, START + 240):
+        clock = max(clock, minute)
+        alerts += fold.pulse(state, a_pulse(minute, 10, behind=clock - minute), RULES)
+        if minute % 5 == 0 or minute == clock:
+            alerts += fold.tick(state, clock, RULES)
+    assert words(alerts) == []
+    for minute in range(START + 240, START + 300):  # real silence afterwards is one
+        for _ in range(12):
+            alerts += fold.tick(state, minute, RULES)
+    assert words(alerts)[0] == ("MentionsDrop", "firing")
 
 
 def test_a_newcomer_is_covered_after_twenty_five_minutes():

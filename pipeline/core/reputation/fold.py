@@ -2,8 +2,9 @@
 
 Exactly once in effect: a state carries the last offset applied of each input partition, and what is older is skipped,
 so a record that is read twice changes nothing. Time comes in with the events: a pulse of a newer minute or a tick
-moves the watermark, and windows are looked at when it moves. Ticks bring the wall clock; while pulses run far behind
-it (a backlog, a replayed day), a tick does not pull the watermark ahead of them.
+moves the watermark, and windows are looked at when it moves. Ticks bring the wall clock; while pulses run behind it (a
+backlog, a replayed day) by more than `lateness`, a tick stays behind by as much, and does not pull the watermark
+ahead of what is to come.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def pulse(state: Brand, event: Pulse, rules: AlertRules) -> list[Alert]:
     state.newest = max(state.newest, event.minute)
     if event.minute <= state.watermark:
         return []
+    state.behind = max(0, int(event.sent_at.timestamp() // 60) - event.minute)
     return _advance(state, event.minute, rules)
 
 
@@ -70,8 +72,11 @@ def tick(state: Brand, minute: int, rules: AlertRules) -> list[Alert]:
     if not state.newest or minute <= state.watermark:
         return []
     state.quiet_ticks += 1
-    if minute - state.watermark > 2 * window(rules) and state.quiet_ticks < PATIENCE:
-        return []  # pulses of the time between may still come
+    if state.quiet_ticks < PATIENCE:
+        if state.behind * 60 > rules.lateness:
+            minute -= state.behind  # the newest pulse came this late, so will the next
+        if minute <= state.watermark or minute - state.watermark > 2 * window(rules):
+            return []  # pulses of the time between may still come
     return _advance(state, minute, rules)
 
 

@@ -75,6 +75,7 @@ class Brand(Struct):
     watermark: int = 0  # newest minute we know to have begun
     newest: int = 0  # newest minute a pulse was of
     quiet_ticks: int = 0
+    behind: int = 0  # minutes between the newest pulse's minute and when triage wrote it
     judged: int = 0  # minute of the last evaluation
     counted: int = 0  # mentions folded, ever
     late: int = 0  # mentions too late for any window
