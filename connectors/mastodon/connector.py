@@ -68,7 +68,7 @@ class Mastodon(PollingConnector[MastodonSettings]):
     seen_limit: ClassVar[int] = 2_000
 
     async def fetch(self, cursor: str | None) -> Page:
-        newest, walk = _cursor(cursor)
+        newest, walk = statuses.places(cursor)
         found: dict[str, Row] = {}
         for tag in list(walk) or self.settings.tags or ("",):
             known = newest.get(tag, "")
@@ -119,7 +119,7 @@ class Mastodon(PollingConnector[MastodonSettings]):
         return json.dumps({"newest": newest, "walk": {}})
 
     def time_of(self, cursor: str | None) -> datetime | None:
-        newest, walk = _cursor(cursor)
+        newest, walk = statuses.places(cursor)
         times = [time for one in (walk or newest).values() if (time := statuses.time_of(one)) is not None]
         return datetime.fromtimestamp(min(times) / 1000, UTC) if times else None
 
@@ -156,11 +156,3 @@ class Mastodon(PollingConnector[MastodonSettings]):
             tags=[str(tag["name"]).lower() for tag in row.get("tags") or () if "name" in tag],
             links=rich.links,
         )
-
-
-def _cursor(cursor: str | None) -> tuple[dict[str, str], dict[str, str]]:
-    try:
-        found = json.loads(cursor or "{}")
-        return dict(found.get("newest") or {}), dict(found.get("walk") or {})
-    except (ValueError, TypeError, AttributeError):
-        return {}, {}

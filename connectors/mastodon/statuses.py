@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -49,6 +50,15 @@ def earlier(found: str, seconds: float) -> str | None:
     """Return an id so many seconds before this one; the same where ids hold no time, None where there is none yet."""
     time = time_of(found)
     return (found or None) if time is None else id_at(time - int(seconds * 1000), found)
+
+
+def places(cursor: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return, by tag, the newest id and where a walk through full pages is; nothing where a cursor cannot be read."""
+    try:
+        found = json.loads(cursor or "{}")
+        return dict(found.get("newest") or {}), dict(found.get("walk") or {})
+    except (ValueError, TypeError, AttributeError):
+        return {}, {}
 
 
 def original(row: Row) -> Row:

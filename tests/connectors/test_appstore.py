@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 import httpx
 import pytest
 
+from connectors import registry
 from connectors.appstore.connector import Appstore
 from connectors.publisher import MemoryLog
 from pipeline.contract.errors import ConfigError, SourceUnavailableError
@@ -87,6 +88,10 @@ class Store:
 
 def ids(mentions):
     return [mention.native_id for mention in mentions]
+
+
+def test_it_is_found_with_and_without_a_hyphen():
+    assert registry.find("app-store") is registry.find("appstore") is Appstore
 
 
 def test_a_review_becomes_a_mention_with_its_stars_version_and_country():
