@@ -85,7 +85,8 @@ class Limit:
     is called before the batch is committed, so the batch that breaks the limit is not moved.
     """
 
-    def __init__(self, share: float, window: int) -> None:
+    def __init__(self, share: float, window: int, topic: str = "mentions-dlq") -> None:
+        self.topic = topic
         self.share = share
         self.window = window
         self._batches: deque[tuple[int, int]] = deque()
@@ -104,6 +105,6 @@ class Limit:
         if self._messages >= self.window and self._dead > self.share * self._messages:
             raise DeadLetterLimitError(
                 f"{self._dead} of the last {self._messages} messages were dead letters, the limit is {self.share:.0%}. "
-                "Nothing of this batch was moved. Look at the reasons with `earshot replay mentions-dlq --dry-run`, mend "
+                f"Nothing of this batch was moved. Look at the reasons with `earshot replay {self.topic} --dry-run`, mend "
                 "the cause or raise triage.dead_letter_limit, and start again."
             )

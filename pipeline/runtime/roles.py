@@ -156,7 +156,7 @@ def _triage(role: Role) -> None:
 
 
 def _reputation(role: Role) -> None:
-    from pipeline.runtime.reputation import serve as serve_reputation
+    from pipeline.runtime.reputation.worker import serve as serve_reputation
 
     serve_reputation(role)
 
