@@ -33,7 +33,7 @@ def folder_of(kind: type[Connector[Any]]) -> Path:
 
 
 def all_kinds(extra: Iterable[str] = ("template",)) -> list[type[Connector[Any]]]:
-    return [registry.find(name) for name in (*registry.shipped(), *extra)]
+    return [registry.find(name) for name in (*registry.names(), *extra)]
 
 
 def kinds(form: type, *, over_http: bool | None = None) -> list[type[Connector[Any]]]:
