@@ -117,7 +117,12 @@ def topics(
         topic(ALERTS, events.Alert, "brand/fingerprint", "incidents", cleanup="compact,delete", retention=90 * DAY),
         topic(BRANDS, None, brand, "what reputation remembers", cleanup="compact", retention=None),
         topic(
-            HEARTBEATS, events.Heartbeat, "partition", "heartbeats that came", cleanup="compact,delete", retention=HOUR
+            HEARTBEATS,
+            events.Heartbeat,
+            "heartbeat-partition",
+            "heartbeats that came",
+            cleanup="compact,delete",
+            retention=HOUR,
         ),
         topic(ERASURES, events.Erasure, "id", "what must be erased", cleanup="compact,delete", retention=90 * DAY),
         topic(COVERAGE, events.Coverage, "connector", "what was heard and what was not", retention=90 * DAY),
