@@ -16,8 +16,8 @@ BROKER_TIMEOUT: Final = 3.0
 LAST_COVERAGE: Final = 500  # records of each partition that are looked at for the last news of a source
 MAX_PAGE: Final = 16_000_000
 HEADINGS: Final = ("source", "type", "state", "quota", "last mention", "checkpoint")
-_FAMILIES: Final = {
-    "earshot_source_quota_remaining_ratio": "quota",
+QUOTA: Final = "earshot_source_quota_remaining_ratio"
+_TIMES: Final = {
     "earshot_source_last_mention_timestamp_seconds": "last_mention",
     "earshot_source_last_success_timestamp_seconds": "last_success",
 }
@@ -74,13 +74,16 @@ def _from_http(found: Found, http: str) -> None:
         name = sample.labels.get("connector")
         if name is None:
             continue
+        about = found.about(name)
         if sample.name == "earshot_source_state":
-            if sample.value == 1:
-                found.about(name).state = sample.labels.get("state")
-        elif sample.name in _FAMILIES:
-            at = _FAMILIES[sample.name]
-            value: Any = sample.value if at == "quota" else _time(sample.value)
-            setattr(found.about(name), at, value)
+            # A worker that has handed a source over still says of it that it is stopped.
+            if sample.value == 1 and about.state in (None, "stopped"):
+                about.state = sample.labels.get("state")
+        elif sample.name == QUOTA:
+            about.quota = sample.value
+        elif sample.name in _TIMES:
+            at, told = _time(sample.value), getattr(about, _TIMES[sample.name])
+            setattr(about, _TIMES[sample.name], max((one for one in (at, told) if one is not None), default=None))
 
 
 def _time(seconds: float) -> datetime | None:

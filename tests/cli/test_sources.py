@@ -16,7 +16,7 @@ from connectors import registry
 from pipeline.contract import codec
 from pipeline.contract.events import Checkpoint, Coverage
 from pipeline.contract.metrics import Metrics
-from pipeline.runtime.health import Health, serve
+from pipeline.runtime.health import Health, merge, page, serve
 from tests.cli.running import ROOT, HackerNews, earshot, environment, inside
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -274,6 +274,24 @@ def test_the_completion_script_is_printed(shell):
     assert f"_EARSHOT_COMPLETE={shell}_complete" in done.stdout.decode()
     if shell == "bash":
         assert subprocess.run(["bash", "-n"], input=done.stdout).returncode == 0
+
+
+def test_of_several_workers_the_one_that_runs_a_source_is_believed():
+    from pipeline.cli.listing import Found, _from_http
+
+    def worker(state: str, mention: int) -> bytes:
+        metrics = Metrics()
+        metrics.source_state.labels("hn", state).set(1)
+        metrics.source_last_mention.labels("hn").set(mention)
+        return page(metrics.registry)
+
+    both = [({"worker": "0"}, worker("stopped", 900)), ({"worker": "1"}, worker("waiting", 800))]
+    for pages in (both, both[::-1]):
+        found = Found()
+        with serve("127.0.0.1", 0, Health(), lambda pages=pages: merge(pages)) as server:
+            _from_http(found, server.address.removeprefix("http://"))
+        assert found.sources["hn"].state == "waiting"
+        assert found.sources["hn"].last_mention == datetime.fromtimestamp(900, UTC)
 
 
 async def test_what_the_list_reads_from_the_metrics_is_what_a_runner_writes():
