@@ -17,7 +17,7 @@ from connectors.runner import Runner
 from pipeline.contract.metrics import Metrics
 from tests.connectors import kit
 
-DEADLINE = 20.0
+DEADLINE = 10.0
 US = 1_000_000
 
 

@@ -1,0 +1,1 @@
+"""An address to which other programs send mentions."""
