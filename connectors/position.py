@@ -60,15 +60,16 @@ class Position:
         """Return the checkpoint once these are published, and the marks to keep when it is committed.
 
         A mention that came again counts as new among the marks: it may come once more. A page larger than the limit
-        keeps all of its marks, since the same page may come again whole; with later, smaller pages they become fewer
-        by and by.
+        keeps all of its marks, since the same page may come again whole; with later, smaller pages in which nothing
+        comes again they become fewer by and by.
         """
         seen = dict(self.seen)
         new = [*map(mark_of, mentions), *map(mark_of_delivery, deliveries)]
+        is_overlap = not new or any(mark in self.seen for mark in new)
         for mark in new:
             seen.pop(mark, None)
             seen[mark] = None
-        room = max(self._limit, len(new), len(self.seen) * 9 // 10) if new else max(self._limit, len(seen))
+        room = max(self._limit, len(new), len(self.seen) if is_overlap else len(self.seen) * 9 // 10)
         room = min(room, MAX_MARKS) if self._limit else 0
         kept = dict.fromkeys(list(seen)[-room:]) if room else {}
         return Checkpoint(connector=self._connector, cursor=cursor, seen=tuple(kept), saved_at=now), kept
