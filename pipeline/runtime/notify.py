@@ -89,6 +89,7 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._limits = {name: asyncio.Semaphore(AT_ONCE) for name in self.receivers}
         self._repeats = Repeats(60.0)
         self._is_moving = False
+        self._settling = asyncio.Lock()
         client = aiokafka(role.client)
         self._consumer = AIOKafkaConsumer(
             **client,
@@ -98,8 +99,8 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=100,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_500,
             metadata_max_age_ms=30_000,
         )
         self._producer = AIOKafkaProducer(**client, enable_idempotence=True, max_request_size=2_500_000)
@@ -310,8 +311,12 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _settle(self) -> None:
         """Write dead letters, then commit, then count: in this order, so that nothing is lost or counted twice."""
+        async with self._settling:  # a rebalance settles, too
+            await self._settle_all()
+
+    async def _settle_all(self) -> None:
         offsets: dict[Place, tuple[int, str]] = {}
-        for place, plan in self._plans.items():
+        for place, plan in list(self._plans.items()):
             for one in plan.finished():
                 message = self._raw[place].pop(one.offset, None)
                 if one.became is Became.DEAD_LETTER and message is not None:

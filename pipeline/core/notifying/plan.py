@@ -291,9 +291,7 @@ class Plan:
         if incident is None:
             return
         occasion = work.notification.occasion
-        if occasion is Occasion.RESOLVED:
-            incident.told.pop(name, None)
-        elif occasion is Occasion.FIRING:
+        if occasion is Occasion.FIRING:
             incident.again_at[name] = now + timedelta(seconds=pacing.AGAIN)
             self._after_no_firing(incident, name)
         for offset in work.offsets:
