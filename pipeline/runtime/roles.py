@@ -2,18 +2,22 @@
 
 Exit codes: 0 ended in order; 1 an error that a restart may mend; 2 the configuration is wrong; 3 fenced by another
 instance; 4 the dead-letter limit. `earshot up` restarts after 1 and 3, never after 2 and 4.
+
+A role that is asked to end has ended STOP_TIMEOUT seconds later, whatever Kafka and its clients do: what was not
+committed by then is done again by whoever comes next, and nobody has seen it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +35,7 @@ from pipeline.runtime.status import LAST_METRICS, Status, follow_parent
 
 ROLES: Final = ("connectors", "triage", "reputation", "notify")
 STALLED: Final = 60.0  # seconds without a turn of its loop after which a role is not alive
+STOP_TIMEOUT: Final = 7.0  # seconds a role has to end in order; `earshot up` kills after 8, Kubernetes after 30
 log = structlog.get_logger(__name__)
 
 
@@ -70,8 +75,8 @@ def run(
         stop=threading.Event(),
     )
     role.metrics.build_info.labels(version("earshot"), platform.python_version()).set(1)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: role.stop.set())
+    obeying = contextlib.ExitStack()
+    obeying.enter_context(obey(role.stop, lambda: _leave_metrics(role.metrics)))
     server = watchdog = None
     try:
         if http is not None:
@@ -99,6 +104,55 @@ def run(
         _leave_metrics(role.metrics)
         if server:
             server.close()
+        obeying.close()
+
+
+@contextlib.contextmanager
+def obey(
+    stop: threading.Event,
+    last_words: Callable[[], None],
+    *,
+    timeout: float = STOP_TIMEOUT,
+    end: Callable[[int], object] = os._exit,
+) -> Iterator[None]:
+    """Set `stop` on SIGTERM or SIGINT; when the block has not been left `timeout` seconds later, end the process.
+
+    The signal is taken from a pipe by a thread: a Python handler would wait until the main thread is back from a call
+    into librdkafka, which may take half a minute while no broker answers.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    ended = threading.Event()
+
+    def listen() -> None:
+        while numbers := os.read(reading, 64):
+            if stop.is_set() or not {signal.SIGTERM, signal.SIGINT} & set(numbers):
+                continue
+            stop.set()
+            threading.Thread(target=see_to_it, name="deadline", daemon=True).start()
+
+    def see_to_it() -> None:
+        if ended.wait(timeout):
+            return
+        log.error("did not end in order in time, ending all the same", seconds=timeout)
+        with contextlib.suppress(Exception):
+            last_words()
+        end(1)
+
+    listening = threading.Thread(target=listen, name="signals", daemon=True)
+    listening.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(writing)
+        listening.join(1.0)
+        os.close(reading)
 
 
 def _stuck(reasons: Mapping[str, str]) -> None:
