@@ -27,6 +27,7 @@ from connectors.base import Rejected
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
 from pipeline.contract.events import Checkpoint, Coverage, Mention, Reason
+from pipeline.contract.failpoints import POINTS
 from pipeline.topology import CHECKPOINTS, COVERAGE, MENTIONS
 
 TRANSACTION_TIMEOUT: Final = 30.0  # seconds after which Kafka aborts what a dead instance left open
@@ -119,14 +120,23 @@ class KafkaPublisher:
             raise BrokerUnavailableError("the publisher has not been started")
         try:
             async with producer.transaction():
-                sent = [
-                    *[await self._mention(producer, found) for found in mentions],
+                if POINTS:
+                    POINTS.reach("connectors.before_send")
+                sent = [await self._mention(producer, found) for found in mentions]
+                if POINTS:
+                    await asyncio.gather(*sent)
+                    POINTS.reach("connectors.after_send")
+                sent += [
                     *[await self._event(producer, COVERAGE, one, one.at) for one in coverage],
                     *[await self._reject(producer, one, checkpoint) for one in rejected],
                 ]
                 if checkpoint is not None:
                     sent.append(await self._event(producer, CHECKPOINTS, checkpoint, checkpoint.saved_at))
                 await asyncio.gather(*sent)
+                if POINTS:
+                    POINTS.reach("connectors.before_commit")
+            if POINTS:
+                POINTS.reach("connectors.after_commit")
         except _FENCED:
             await self.close()
             raise FencedError(f"another process has taken over the source {self.connector}") from None

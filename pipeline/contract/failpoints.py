@@ -26,8 +26,8 @@ NAMES: Final = tuple(
     for role, steps in (
         ("connectors", ("before_send", "after_send", "before_commit", "after_commit")),
         ("triage", ("before_produce", "after_produce", "before_offsets", "before_commit", "after_commit")),
-        ("reputation", ("before_fold", "after_fold")),
-        ("notify", ("before_tell", "after_tell", "after_commit")),
+        ("reputation", ("before_fold", "before_produce", "after_produce", "before_commit", "after_commit")),
+        ("notify", ("before_tell", "after_tell", "before_commit", "after_commit")),
     )
     for step in steps
 )
@@ -74,6 +74,7 @@ class Points:
         if point is None or self.chance() >= point.share:
             return
         self.reached.append(name)
+        os.write(2, f"fail point {name}: {'kill' if point.pause is None else 'pause'}\n".encode())
         if point.pause is None:
             self.kill()
         else:

@@ -33,6 +33,7 @@ from pipeline.contract.errors import (
     ReceiverUnavailableError,
 )
 from pipeline.contract.events import Alert, Heartbeat, Reason
+from pipeline.contract.failpoints import POINTS
 from pipeline.core.notifying import log as logs
 from pipeline.core.notifying.pacing import Waits
 from pipeline.core.notifying.plan import Plan
@@ -277,7 +278,11 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         try:
             async with self._limits[name]:
+                if POINTS:
+                    POINTS.reach("notify.before_tell")
                 await self.receivers[name].notifier.notify(told)
+                if POINTS:
+                    POINTS.reach("notify.after_tell")
         except ReceiverUnavailableError as error:
             self.metrics.notifications_failed.labels(name, "unavailable").inc()
             self._repeats.say(
@@ -331,6 +336,8 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._count(place)
 
     async def _commit(self, offsets: dict[Place, tuple[int, str]]) -> bool:
+        if POINTS:
+            POINTS.reach("notify.before_commit")
         try:
             await asyncio.wait_for(self._consumer.commit(offsets), COMMIT_TIMEOUT)
         except (CommitFailedError, IllegalStateError):
@@ -339,6 +346,8 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         except (KafkaError, TimeoutError) as error:  # receivers are told all the same; the commit is tried again
             self._repeats.say(log.warning, "commit failed", key="commit", stage=STAGE, error=type(error).__name__)
             return False
+        if POINTS:
+            POINTS.reach("notify.after_commit")
         return True
 
     async def _dead_letter(self, message: Any, reason: Reason, error: str) -> None:
