@@ -112,6 +112,7 @@ class Webhook(PushConnector[WebhookSettings]):
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()
+            await asyncio.sleep(0)  # what was closed is gone in the loop's next turn
 
     async def _bind(self, runner: web.AppRunner) -> None:
         """Begin to accept requests. Raises ConfigError when the address cannot be had."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from connectors import registry
-from connectors.base import PollingConnector
+from connectors.base import PollingConnector, PushConnector, StreamingConnector
 from connectors.publisher import MemoryLog
 from pipeline.contract import codec
 from pipeline.contract.errors import (
@@ -25,14 +26,19 @@ from pipeline.contract.errors import (
 from pipeline.contract.events import Mention
 from pipeline.contract.metrics import Metrics
 from tests.connectors import kit
+from tests.connectors.streams import Stream, running, until
 
 EVERY = kit.all_kinds()
 POLLING = kit.kinds(PollingConnector)
 HTTP = kit.kinds(PollingConnector, over_http=True)
+STREAMING = kit.kinds(StreamingConnector)
+PUSH = kit.kinds(PushConnector)
 HEADINGS = ("What it hears", "What it does not hear", "Credentials", "Quota and terms", "Settings")
 
 every = pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.name)
 polling = pytest.mark.parametrize("kind", POLLING, ids=lambda kind: kind.name)
+streaming = pytest.mark.parametrize("kind", STREAMING, ids=lambda kind: kind.name)
+push = pytest.mark.parametrize("kind", PUSH, ids=lambda kind: kind.name)
 over_http = pytest.mark.parametrize("kind", HTTP, ids=lambda kind: kind.name)
 
 
@@ -292,6 +298,136 @@ async def test_the_counters_move(kind):
 @polling
 async def test_a_check_says_in_words_what_was_found(kind):
     assert re.search(r"\d+ mentions", await connector(kind).check())
+
+
+# A streaming connector names its addresses in `endpoints`. Its example is what arrives, a frame a line.
+
+
+def frames(kind, name="page"):
+    return body(kind, name).decode().splitlines()
+
+
+@contextlib.asynccontextmanager
+async def streamed(kind, lines, log=None):
+    """The connector at work, listening to a source that sends these frames to whoever comes."""
+    async with Stream(lines).running() as stream, running(kit.make(kind, endpoints=[stream.url]), log) as run:
+        yield stream, run
+
+
+@streaming
+async def test_frames_become_mentions_each_once_in_the_order_they_came(kind):
+    wanted = [mention.id for mention in kind.parse(body(kind), kit.NOW)]
+    async with streamed(kind, [*frames(kind), *frames(kind)]) as (_, run):
+        await until(lambda: len(run.log.mentions) >= len(wanted), "the example's mentions")
+        await until(lambda: run.count("earshot_mentions_repeated_total") == len(wanted), "and their repeats")
+        assert [mention.id for mention in run.log.mentions] == wanted
+        assert run.count("earshot_mentions_received_total") == 2 * len(wanted)
+        assert run.count("earshot_mentions_published_total") == len(wanted)
+        assert run.count("earshot_source_state", state="listening") == 1
+        assert {mention.connector for mention in run.log.mentions} == {"example"}
+
+
+@streaming
+async def test_a_stream_goes_on_from_its_cursor_and_publishes_nothing_twice(kind):
+    lines, log = frames(kind), MemoryLog()
+    wanted = [mention.id for mention in kind.parse(body(kind), kit.NOW)]
+    async with streamed(kind, lines[:1], log) as (stream, run):
+        await until(lambda: log.mentions, "the first frame")
+    async with streamed(kind, lines, log) as (stream, run):
+        await until(lambda: len(log.mentions) == len(wanted), "the rest")
+        await until(lambda: stream.sent >= len(lines), "all frames")
+        assert [mention.id for mention in log.mentions] == wanted
+        assert run.states[-1] == ("listening", None)
+
+
+@streaming
+async def test_a_broken_frame_is_kept_for_a_person_and_is_no_reason_to_reconnect(kind):
+    lines = frames(kind)
+    wanted = [mention.id for mention in kind.parse(body(kind), kit.NOW)]
+    async with streamed(kind, [lines[0], "{", b"\xff\x00", *lines[1:]]) as (stream, run):
+        await until(lambda: len(run.log.mentions) == len(wanted), "what is not broken")
+        assert [part.value for part in run.log.rejected] == [b"{", b"\xff\x00"]
+        assert len(stream.asked) == 1
+
+
+@streaming
+async def test_a_lost_stream_is_unavailable_and_leaves_no_connection(kind):
+    async def drop(_, connection, number, sent):
+        if number == 1 and sent == 1:
+            await connection.close()
+
+    stream = Stream(frames(kind))
+    stream.misbehave = drop
+    async with stream.running(), running(kit.make(kind, endpoints=[stream.url])) as run:
+        await until(lambda: len(stream.asked) == 2, "a second connection")
+        assert "unreachable" in [state for state, _ in run.states]
+        assert kit.SECRET not in repr(run.states)
+        await run.stop()
+        await until(lambda: stream.open == 0, "both are closed")
+    pages = kit.make(kind, endpoints=["ws://127.0.0.1:1/subscribe"]).listen(None)
+    with pytest.raises(SourceUnavailableError):
+        await anext(pages)
+
+
+@streaming
+async def test_a_stream_that_says_nothing_is_noticed(kind):
+    async with Stream().running() as stream:
+        pages = kit.make(kind, endpoints=[stream.url], silence=0.1).listen(None)
+        with pytest.raises(SourceUnavailableError, match="nothing for"):
+            await anext(pages)
+
+
+@streaming
+async def test_the_cursor_of_a_stream_moves_only_with_the_mentions(kind):
+    log = MemoryLog()
+    log.fail = [BrokerUnavailableError("Kafka is away")]
+    wanted = [mention.id for mention in kind.parse(body(kind), kit.NOW)]
+    async with streamed(kind, frames(kind), log) as (_, run):
+        await until(lambda: len(log.mentions) == len(wanted), "after it was away")
+        assert ("waiting", "Kafka is away") in run.states
+        assert [mention.id for mention in log.mentions] == wanted
+
+
+@streaming
+async def test_a_check_of_a_stream_says_that_frames_arrive(kind):
+    async with Stream(frames(kind)).running() as stream:
+        assert "frames arrive" in await kit.make(kind, endpoints=[stream.url]).check()
+        await until(lambda: stream.open == 0, "it is closed")
+
+
+# A push connector says where it listens; nobody may bring anything without proving who he is.
+
+
+@push
+async def test_it_says_where_it_listens_and_listens_no_more_when_it_ends(kind):
+    async with running(kit.make(kind)) as run:
+        await until(lambda: run.states[-1:] and run.states[-1][0] == "listening", "it listens")
+        address = httpx.URL(run.states[-1][1])
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.close()
+        await writer.wait_closed()
+        await run.stop()
+        with pytest.raises(OSError):
+            await asyncio.open_connection(address.host, address.port)
+
+
+@push
+async def test_what_strangers_bring_is_refused_and_nothing_of_it_kept(kind):
+    async with running(kit.make(kind)) as run, httpx.AsyncClient(trust_env=False) as client:
+        await until(lambda: run.states[-1:] and run.states[-1][0] == "listening", "it listens")
+        for content in (body(kind), b"", b"\xff\xfe", b"{" * 1000):
+            answer = await client.post(run.states[-1][1], content=content)
+            assert answer.status_code in (401, 403)
+            assert kit.SECRET not in answer.text + repr(answer.headers)
+        assert run.log.mentions == run.log.rejected == []
+        assert run.log.checkpoints == {}
+        assert run.count("earshot_webhook_requests_total", outcome="unsigned") == 4
+    assert kit.SECRET not in repr(run.lines.lines) + repr(run.states)
+
+
+@push
+async def test_a_check_of_an_address_says_whether_it_can_be_had(kind):
+    assert re.search(r"port \d+ at \S+ is free", await kit.make(kind).check())
 
 
 def test_the_command_new_gives_a_connector_that_keeps_the_promises(tmp_path):
