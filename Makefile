@@ -50,6 +50,7 @@ check: $(VENV)/.dev ## Format, lint, types, import rules, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m pipeline.contract.publish --check
 	$(BIN)/python -m pipeline.config.schema --check
+	$(BIN)/python -m connectors.table --check
 	$(BIN)/python deploy/grafana/build.py --check
 	$(BIN)/earshot config check --config earshot.yaml
 
@@ -60,6 +61,7 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended
 generate: $(VENV)/.dev ## Make schemas, AsyncAPI, dashboards and the editor schema anew
 	$(BIN)/python -m pipeline.contract.publish
 	$(BIN)/python -m pipeline.config.schema
+	$(BIN)/python -m connectors.table
 	$(BIN)/python deploy/grafana/build.py
 
 bench: $(VENV)/.run ## Measure triage against the bare VADER loop
