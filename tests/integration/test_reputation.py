@@ -175,7 +175,8 @@ def test_offsets_that_somebody_put_back_change_nothing(own_kafka):
     with Running(own_kafka):
         until(lambda: counted(own_kafka) == sum(sender.sent.values()))
     before = alerts(own_kafka)
-    AdminClient(own_kafka).delete_consumer_groups([worker.APP])[worker.APP].result(20)
+    kafka = AdminClient(own_kafka)
+    kafka.delete_consumer_groups([worker.APP])[worker.APP].result(20)
     with Running(own_kafka) as running:
         until(lambda: running.value("discarded", "duplicate") >= 147)
         sender.send([a_pulse("acme", now_minute(), 3)])

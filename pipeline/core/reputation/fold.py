@@ -15,6 +15,7 @@ from pipeline.core.reputation.incidents import evaluate
 from pipeline.core.reputation.state import (
     BLOCK,
     FINE,
+    MAX_CELLS,
     MAX_SERIES,
     MAX_TERMS,
     MAX_TOP,
@@ -53,7 +54,7 @@ def pulse(state: Brand, event: Pulse, rules: AlertRules) -> list[Alert]:
     ):
         series = state.series.get(scope)
         if series is None:
-            if len(state.series) >= MAX_SERIES:
+            if len(state.series) >= min(MAX_SERIES, MAX_CELLS // (FINE + keep // BLOCK)):
                 continue
             series = state.series[scope] = Series(first=event.minute)
         add(series, event.minute, counts, only_blocks=only_blocks)

@@ -1,7 +1,8 @@
 """From symptoms to incidents: at most one of a kind a brand, opened once, resolved once, one fingerprint.
 
 An incident opens when its symptoms stand over their threshold at two minutes, or far over it at once. Its severity
-only rises. It is resolved when nothing has been near a threshold for `resolve_after`.
+only rises. It is resolved when nothing has been near a threshold for `resolve_after`. What happened more than a day
+before triage read it is held: recorded, and nobody is told.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ AT_ONCE: Final = 1.5  # so far over the threshold that no second look is needed
 CALM_BELOW: Final = 0.8
 RISES: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 UPDATE_EVERY: Final = 1  # minutes between two records of an open incident
+LONG_AGO: Final = 1440  # minutes behind the clock at which nobody is to be told: the past is being read in
 
 
 def fingerprint(brand: str, name: str, started: int) -> str:
@@ -113,6 +115,7 @@ def _open(state: Brand, name: str, over: list[Symptom], rules: AlertRules, lengt
         updated=state.watermark,
         usual={scope: normal for scope, normal in usuals.items() if normal is not None},
         symptoms={f"{symptom.kind} {symptom.scope}": symptom.score for symptom in over},
+        is_held=state.behind > LONG_AGO,
     )
     state.incidents[name] = incident
     state.hot.append((suspected - length, state.watermark))
@@ -124,13 +127,16 @@ def _update(state: Brand, incident: Incident, over: list[Symptom], length: int) 
     severity = severity_of(incident.name, over)
     rises = RISES[severity] > RISES[Severity(incident.severity)]
     fresh = [symptom for symptom in over if f"{symptom.kind} {symptom.scope}" not in incident.symptoms]
-    if not (rises or fresh) or state.watermark - incident.updated < UPDATE_EVERY:
+    has_come_near = incident.is_held and state.behind <= LONG_AGO  # the past has been caught up with, it still burns
+    if not (rises or fresh or has_come_near) or state.watermark - incident.updated < UPDATE_EVERY:
         return None
     for symptom in over:
         key = f"{symptom.kind} {symptom.scope}"
         incident.symptoms[key] = max(incident.symptoms.get(key, 0.0), symptom.score)
     if rises:
         incident.severity = severity
+    if has_come_near:
+        incident.is_held = False
     incident.sequence += 1
     incident.updated = state.watermark
     return _alert(state, incident, AlertStatus.FIRING, over, length)

@@ -7,6 +7,7 @@ blocks, which the baseline needs.
 
 from __future__ import annotations
 
+import zlib
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from pipeline.contract.events import Counts
 FINE: Final = 90  # minutes kept one by one
 BLOCK: Final = 15  # minutes in a block
 MAX_SERIES: Final = 200  # scopes of one brand; a source more is counted in the brand only
+MAX_CELLS: Final = 200_000  # minutes and blocks of all scopes: with a long baseline there are fewer scopes
 MAX_TOP: Final = 12
 MAX_TERMS: Final = 60
 
@@ -93,13 +95,13 @@ _decoder = msgspec.json.Decoder(Brand)
 
 
 def dump(state: Brand) -> bytes:
-    """Return a state as bytes, for a table."""
-    return _encoder.encode(state)
+    """Return a state as bytes, for its topic: JSON, compressed, as figures repeat."""
+    return zlib.compress(_encoder.encode(state), 1)
 
 
 def load(value: bytes) -> Brand:
-    """Return the state in a table's bytes."""
-    return _decoder.decode(value)
+    """Return the state in these bytes. What has grown old meanwhile goes with the next minute."""
+    return _decoder.decode(zlib.decompress(value))
 
 
 def add(series: Series, minute: int, counts: Counts, *, only_blocks: bool) -> None:

@@ -79,9 +79,9 @@ def _repeated(state: Brand, length: int) -> str | None:
 
 
 def top(state: Brand, length: int) -> tuple[Top, ...]:
-    """Return the mentions of the window that reached most people."""
-    recent = [seen for seen in state.top if seen.minute > state.watermark - length]
+    """Return the mentions of the window that reached most people, each once."""
+    recent = {seen.id: seen for seen in state.top if seen.minute > state.watermark - length}
     return tuple(
         Top(id=seen.id, reach=seen.reach, label=Label(seen.label), url=seen.url, story=seen.story)
-        for seen in sorted(recent, key=lambda seen: -seen.reach)[:5]
+        for seen in sorted(recent.values(), key=lambda seen: (-seen.reach, seen.id))[:5]
     )

@@ -53,7 +53,7 @@ class Carrier:
 
     def carry(self, partition: Partition, message: Any, now: datetime) -> None:
         """Fold one record. Raises FoldFailedError on an error of ours; the second time the record is a dead letter."""
-        partition.began = message.offset if partition.began is None else partition.began
+        partition.messages.append(message)
         partition.next = message.offset + 1
         partition.received += 1
         partition.counts[self.metrics.received.labels(STAGE)] += 1

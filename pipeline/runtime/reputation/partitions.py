@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from pipeline.broker.client import aiokafka
 from pipeline.contract.errors import BrokerUnavailableError, FencedError
+from pipeline.contract.failpoints import POINTS
 from pipeline.contract.metrics import Metrics
 from pipeline.core.reputation.state import Brand, dump, load
 from pipeline.runtime.dead_letters import Limit
@@ -30,7 +31,7 @@ from pipeline.topology import BRANDS, PULSE
 STAGE: Final = "reputation"
 TRANSACTION_TIMEOUT: Final = 30.0  # seconds after which Kafka itself ends what a dead worker left open
 COMMIT_TIMEOUT: Final = 20.0
-_JSON: Final = [("content-type", b"application/json")]
+_STATE: Final = [("content-type", b"application/zlib")]
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,8 @@ class Partition:
     next: int = 0
     is_checked: bool = False  # whether the first record read is known to be the first there is
     awaited: int | None = None  # what is read before this offset comes was fetched too early
-    began: int | None = None  # the first offset of what is not committed
+    sought_at: float = 0.0  # monotonic, when Kafka was last asked for `awaited`
+    messages: list[Any] = field(default_factory=list)  # what is folded and not committed
     brands: dict[bytes, Brand] = field(default_factory=dict)
     changed: set[bytes] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
@@ -83,13 +85,13 @@ class Partition:
 
     def forget(self) -> None:
         """Go back to what is committed."""
-        self.awaited, self.began = self.began, None
         self.next = self.committed
-        self._begin_anew()
         self.brands.clear()
+        self.begin_anew()
 
-    def _begin_anew(self) -> None:
-        self.changed, self.records, self.counts = set(), [], Counter()
+    def begin_anew(self) -> None:
+        """Start what goes into the next commit."""
+        self.messages, self.changed, self.records, self.counts = [], set(), [], Counter()
         self.received = self.dead = 0
 
 
@@ -155,10 +157,13 @@ class Partitions:
         left, self.open = self.open, {}
         await asyncio.gather(*(partition.producer.stop() for partition in left.values()), return_exceptions=True)
 
-    async def rewind(self, partition: Partition) -> None:
-        """Forget what is not committed of a partition; the caller has it read again."""
+    async def refold(self, partition: Partition, carry: Callable[[Partition, Any], None]) -> None:
+        """Go back to what is committed and carry again what was not: an error has left states half changed."""
         async with self._lock:
+            messages = partition.messages
             partition.forget()
+            for message in messages:
+                carry(partition, message)
 
     async def commit(self) -> None:
         """Commit what was folded since the last time. Raises FencedError, BrokerUnavailableError, DeadLetterLimitError."""
@@ -176,12 +181,13 @@ class Partitions:
         # From here to the first `await` nothing is folded: states, records and offset belong together.
         offset, counts, records = partition.next, partition.counts, partition.records
         states = {key: dump(partition.brands[key]) for key in partition.changed}
-        partition._begin_anew()  # noqa: SLF001
-        partition.began = None
-        records += [Record(BRANDS, key, value, list(_JSON), partition.number) for key, value in states.items()]
+        partition.begin_anew()
+        records += [Record(BRANDS, key, value, list(_STATE), partition.number) for key, value in states.items()]
         producer = partition.producer
         try:
             await producer.begin_transaction()
+            if POINTS:
+                POINTS.reach("reputation.before_produce")
             sent = [
                 await producer.send(
                     record.topic,
@@ -193,8 +199,14 @@ class Partitions:
                 for record in records
             ]
             await asyncio.gather(*sent)
+            if POINTS:
+                POINTS.reach("reputation.after_produce")
             await producer.send_offsets_to_transaction({TopicPartition(PULSE, partition.number): offset}, self.group)
+            if POINTS:
+                POINTS.reach("reputation.before_commit")
             await producer.commit_transaction()
+            if POINTS:
+                POINTS.reach("reputation.after_commit")
         except ProducerFenced:
             self.metrics.transactions.labels(STAGE, "fenced").inc()
             raise FencedError(f"another worker has partition {partition.number} of {PULSE} now") from None

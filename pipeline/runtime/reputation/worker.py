@@ -24,6 +24,7 @@ from confluent_kafka import KafkaException, Producer
 from pipeline.contract import codec
 from pipeline.contract.errors import EarshotError, RetriableError
 from pipeline.contract.events import Tick
+from pipeline.contract.failpoints import POINTS
 from pipeline.runtime.dead_letters import Limit
 from pipeline.runtime.reputation import faust_app
 from pipeline.runtime.reputation.carrying import DEAD, SOURCE, Carrier, FoldFailedError, windows
@@ -40,6 +41,7 @@ COMMIT_EVERY: Final = 0.5  # seconds; an alert is visible to read_committed cons
 STALLED: Final = 60.0  # seconds without progress; ticks come every TICK_EVERY to whoever has partitions
 STOP_TIMEOUT: Final = 6.0
 LAST_WORDS: Final = 1.0  # seconds a role has to leave its metrics after a stop that hangs
+SEEK_EVERY: Final = 2.0  # seconds
 MARKS: Final = 10  # offsets without a record that may follow each other before they are looked at
 
 log = structlog.get_logger(__name__)
@@ -68,7 +70,11 @@ class Worker:
             PULSE, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
         self.app.agent(self.pulses, name="reputation")(self._agent)
-        self.app.page("/reputation/")(self._page)
+
+        async def page(view: Any, _: Any) -> Any:  # a function: Faust makes a method of it
+            return view.json({"brands": self.shown()})
+
+        self.app.page("/reputation/")(page)
 
     # ------------------------------------------------------------------------------------------- carrying
 
@@ -84,11 +90,13 @@ class Worker:
         partition = self.partitions.open.get(message.partition)
         if partition is None or not await self._is_next(partition, message.offset):
             return
+        now = datetime.now(UTC)
+        if POINTS:
+            POINTS.reach("reputation.before_fold")
         try:
-            self.carrier.carry(partition, message, datetime.now(UTC))
+            self.carrier.carry(partition, message, now)
         except FoldFailedError:
-            await self.partitions.rewind(partition)
-            await self._seek(partition, partition.committed)
+            await self.partitions.refold(partition, lambda p, m: self.carrier.carry(p, m, now))
         self.progress_at = time.monotonic()
 
     async def _is_next(self, partition: Partition, offset: int) -> bool:
@@ -110,14 +118,17 @@ class Worker:
             if first is not None:
                 log.warning("read too far ahead, going back", stage=STAGE, partition=partition.number, offset=first)
                 partition.awaited = first
-                await self._seek(partition, first)
+                await self._seek(partition)
                 return False
         partition.is_checked = True
         return True
 
-    async def _seek(self, partition: Partition, offset: int) -> None:
-        place = next(p for p in self.app.consumer.assignment() if (p.topic, p.partition) == (PULSE, partition.number))
-        await self.app.consumer.seek(place, offset)
+    async def _seek(self, partition: Partition) -> None:
+        """Ask Kafka again for what is awaited. A batch that Faust is just handing on may undo this: ask until it comes."""
+        partition.sought_at = time.monotonic()
+        for place in self.app.consumer.assignment():
+            if (place.topic, place.partition) == (PULSE, partition.number) and partition.awaited is not None:
+                await self.app.consumer.seek(place, partition.awaited)
 
     # --------------------------------------------------------------------------------------------- time, web
 
@@ -142,14 +153,14 @@ class Worker:
                 return max(0, (self.app.consumer.highwater(place) or 0) - partition.next)
         return 0
 
-    async def _page(self, view: Any, _: Any) -> Any:
-        """Answer with the current windows as JSON."""
+    def shown(self) -> dict[str, Any]:
+        """Return the current windows of this worker's brands, for the web view."""
         shown = {}
         for partition in self.partitions.open.values():
             for key in partition.known():
                 state = partition.brand(key)
                 shown[state.brand] = windows(state, self.carrier.rules(state.brand))
-        return view.json({"brands": shown})
+        return shown
 
     # -------------------------------------------------------------------------------------------- life
 
@@ -179,6 +190,9 @@ class Worker:
         while not role.stop.is_set():
             await asyncio.sleep(COMMIT_EVERY)
             self.look_after(time.monotonic())
+            for partition in list(self.partitions.open.values()):
+                if partition.awaited is not None and time.monotonic() - partition.sought_at > SEEK_EVERY:
+                    await self._seek(partition)
             await self.partitions.commit()
             if time.monotonic() - ticked >= TICK_EVERY:
                 ticked = time.monotonic()
