@@ -190,6 +190,11 @@ def test_near_the_threshold_an_incident_does_not_flutter():
     assert [alert.status for alert in damage].count(AlertStatus.RESOLVED) == 1
 
 
+def test_a_storm_that_breaks_in_on_much_praise_is_damage_alone():
+    _, alerts = run([(10, 1, 9)] * 90 + [(60, 50, 10)] * 10)
+    assert {alert.name for alert in alerts} == {"ReputationDamage"}
+
+
 def test_two_storms_a_day_apart_are_two_incidents():
     script = [CALM] * 90 + [STORM] * 10 + [CALM] * 200 + [STORM] * 10 + [CALM] * 60
     _, alerts = run(script)

@@ -65,9 +65,9 @@ def evaluate(state: Brand, rules: AlertRules) -> list[Alert]:
     by_name: dict[str, list[Symptom]] = {name: [] for name in NAMES}
     for symptom in find(state, rules, known):
         by_name[kind_of(symptom, state, length)].append(symptom)
-    if DAMAGE in state.incidents:
-        # While it burns, silence or praise of the same storm are no incidents of their own.
-        by_name[PRAISE] = [] if PRAISE not in state.incidents else by_name[PRAISE]
+    burns = DAMAGE in state.incidents or any(symptom.score >= 1 for symptom in by_name[DAMAGE])
+    if burns and PRAISE not in state.incidents:
+        by_name[PRAISE] = []  # praise in the same storm is no incident of its own
     alerts: list[Alert] = []
     for name in NAMES:
         alert = _step(state, name, by_name[name], rules, length)

@@ -132,7 +132,7 @@ class Worker:
 
     # --------------------------------------------------------------------------------------------- time, web
 
-    def tick(self, now: datetime) -> None:
+    async def tick(self, now: datetime) -> None:
         """Write the time to every partition of `pulse` that this worker has; show lag and windows."""
         lag = 0
         for number, partition in list(self.partitions.open.items()):
@@ -141,16 +141,24 @@ class Worker:
                 self._producer.produce(
                     PULSE, codec.encode(Tick(at=now, partition=number)), b"tick", number, headers=headers
                 )
-            lag += self._lag(partition)
+            lag += await self._lag(partition)
             self.carrier.show(partition)
         self.metrics.lag.labels(STAGE, PULSE).set(lag)
         self._producer.poll(0)
 
-    def _lag(self, partition: Partition) -> int:
-        """Return how many offsets up to the last stable one are not folded; marks of transactions are among them."""
-        for place in self.app.consumer.assignment():
+    async def _lag(self, partition: Partition) -> int:
+        """Return how many offsets up to the last stable one are not folded.
+
+        When all that was fetched is folded and fetching has come to the end, what is left are marks of transactions.
+        """
+        consumer: Any = self.app.consumer
+        for place in consumer.assignment():
             if (place.topic, place.partition) == (PULSE, partition.number):
-                return max(0, (self.app.consumer.highwater(place) or 0) - partition.next)
+                end = consumer.highwater(place) or 0
+                handed_on = consumer._read_offset[place] or 0  # noqa: SLF001 - Faust has no public name for it
+                if handed_on <= partition.next and (await consumer.position(place) or 0) >= end:
+                    return 0
+                return max(0, end - partition.next)
         return 0
 
     def shown(self) -> dict[str, Any]:
@@ -196,7 +204,7 @@ class Worker:
             await self.partitions.commit()
             if time.monotonic() - ticked >= TICK_EVERY:
                 ticked = time.monotonic()
-                self.tick(datetime.now(UTC))
+                await self.tick(datetime.now(UTC))
 
     def look_after(self, now: float) -> None:
         """Raise what ended the work, or StalledError when there is no progress. `now` is of the monotonic clock."""
