@@ -7,7 +7,8 @@
 | other 4xx                                | SourceRefusedError                            |
 | no answer, too slow, too large, not JSON | SourceUnavailableError                        |
 
-An error names the host and the path, never the query, a header or the body: tokens travel in those.
+An error names the host and the path, never the query, a header or the body: tokens travel in those. A platform that
+says in the body what it means, under whatever status, is read by a `Meaning` that is asked before the table.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ _ADVICE: Final = {
 }
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _SAFE: Final = re.compile(r"[^\x20-\x7e\u00a1-\u024f]")
+
+
+Meaning = Callable[["Answer", datetime], EarshotError | None]
+"""What an answer means by what it says itself; None where the table at the top is to say. Quotes no body."""
 
 
 class UnavailableError(SourceUnavailableError):
@@ -125,10 +130,16 @@ class Http:
         self._total_timeout = total_timeout
 
     async def get_json(
-        self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        meaning: Meaning | None = None,
     ) -> Answer:
-        """Return the answer to a GET with its JSON in `json`. Raises what the table at the top says."""
-        answer = await self.get_bytes(url, params, {"Accept": "application/json", **(headers or {})})
+        """Return the answer to a GET with its JSON in `json`. Raises what `meaning` or the table at the top say."""
+        given = {"Accept": "application/json", **(headers or {})}
+        answer = await self.request("GET", url, params=params, headers=given, meaning=meaning)
         return answer if answer.is_unchanged else replace(answer, json=as_json(answer))
 
     async def get_bytes(
@@ -157,17 +168,19 @@ class Http:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         data: Mapping[str, str] | None = None,
+        meaning: Meaning | None = None,
     ) -> Answer:
-        """Return the answer to any request. Raises what the table says."""
+        """Return the answer to any request. Raises what `meaning` or the table say."""
         began, outcome = time.monotonic(), "unreachable"
         try:
             async with asyncio.timeout(self._total_timeout):
                 answer = await self._follow(method, url, params=params, headers=headers, json=json, data=data)
             self.quota = pacing.quota(answer.headers, self._clock()) or self.quota
             outcome = "ok"
-            error = error_for(answer, self._clock(), self._secrets)
+            error = meaning(answer, self._clock()) if meaning is not None else None
+            error = error or error_for(answer, self._clock(), self._secrets)
             if error is not None:
-                outcome = "limited" if isinstance(error, RateLimitedError) else _outcome(answer.status)
+                outcome = _outcome(error)
                 raise error
             return answer
         except TimeoutError:
@@ -352,8 +365,10 @@ def place(url: str) -> str:
         return "the address"
 
 
-def _outcome(status: int) -> str:
-    return "unavailable" if status in (408, 425) or status >= 500 or status < 400 else "refused"
+def _outcome(error: EarshotError) -> str:
+    if isinstance(error, RateLimitedError):
+        return "limited"
+    return "unavailable" if isinstance(error, SourceUnavailableError) else "refused"
 
 
 def _words(error: Exception) -> str:

@@ -1,19 +1,21 @@
 """When to ask a source again. Arithmetic only: the clock and chance come in as arguments, nothing here waits.
 
 Rate limits in the dialects of the platforms: seconds until the reset (Reddit), epoch seconds (X, Bluesky, GitHub),
-epoch milliseconds, ISO 8601 (Mastodon, Yelp), an HTTP date, `Retry-After` as a number or a date (RFC 9110, 10.2.3), and
-the one field `RateLimit` of the IETF drafts (draft-ietf-httpapi-ratelimit-headers), old form and new.
+epoch milliseconds, ISO 8601 (Mastodon, Yelp), an HTTP date, `Retry-After` as a number or a date (RFC 9110, 10.2.3), the
+one field `RateLimit` of the IETF drafts (draft-ietf-httpapi-ratelimit-headers), old form and new, and percentages of
+what may be used within an hour (Meta).
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 MAX_WAIT: Final = 6 * 3600.0  # a source that asks for more is asked again after this
 FIRST_BACKOFF: Final = 1.0
@@ -22,6 +24,8 @@ IDLE_GROWTH: Final = 1.25
 JITTER: Final = 0.1  # share of a wait that chance moves it by, so that many instances do not ask at once
 TIGHT: Final = 0.2  # below this share of a rate limit, what is left is spread until its reset
 
+USAGE_WINDOW: Final = 3600.0  # https://developers.facebook.com/docs/graph-api/overview/rate-limiting: a rolling hour
+_USAGES: Final = ("x-app-usage", "x-page-usage", "x-business-use-case-usage")
 _PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "x-rate-limit-")
 _FIELD: Final = re.compile(r"(?:^|[;,\s])(limit|remaining|reset|r|t)\s*=\s*(\d{1,18})(?![\d.])")
 # A number of seconds is smaller than any epoch of this century; epoch milliseconds are larger than any in seconds.
@@ -90,7 +94,41 @@ def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
         if limit is None:
             limit = _number(headers.get(f"{prefix}dailylimit"))  # Yelp
         return Quota(remaining, reset_at, remaining + used if limit is None and used is not None else limit)
-    return _field(headers.get("ratelimit"), headers.get("ratelimit-policy"), now)
+    return _field(headers.get("ratelimit"), headers.get("ratelimit-policy"), now) or _usage(headers, now)
+
+
+def _usage(headers: Mapping[str, str], now: datetime) -> Quota | None:
+    """Read what share of an hour's calls and times is used, in percent; the fullest of them counts.
+
+    `estimated_time_to_regain_access` is in minutes and above 0 only for one who is shut out.
+    """
+    used, minutes = [], [0.0]
+    for name in _USAGES:
+        try:
+            pending: list[Any] = [json.loads(headers.get(name) or "null")]
+        except (ValueError, RecursionError):
+            continue
+        while pending:
+            found = pending.pop()
+            if isinstance(found, dict):
+                used += [_share(found[key]) for key in ("call_count", "total_time", "total_cputime") if key in found]
+                minutes.append(_share(found.get("estimated_time_to_regain_access")))
+                pending.extend(found.values())
+            elif isinstance(found, list):
+                pending.extend(found)
+    if not used:
+        return None
+    if max(minutes) > 0:
+        return Quota(0.0, now + timedelta(minutes=max(minutes)), 100.0)
+    return Quota(max(0.0, 100.0 - max(used)), now + timedelta(seconds=USAGE_WINDOW), 100.0)
+
+
+def _share(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return min(1e6, max(0.0, number)) if math.isfinite(number) else 0.0
 
 
 def _field(value: str | None, policy: str | None, now: datetime) -> Quota | None:

@@ -301,6 +301,23 @@ async def test_requests_are_counted_by_outcome():
         assert after == (before or 0) + 1
 
 
+async def test_what_a_platform_says_itself_goes_before_its_status():
+    metrics = Metrics()
+
+    def meaning(found, now):
+        assert now == NOW
+        return RateLimitedError("too much", 7) if b"limit" in found.body else None
+
+    asked = http(always(200, b'{"limit":1}'), metrics=metrics)
+    with pytest.raises(RateLimitedError, match="too much"):
+        await asked.get_json(URL, meaning=meaning)
+    labels = {"connector": "example", "outcome": "limited"}
+    assert metrics.registry.get_sample_value("earshot_source_requests_total", labels) == 1
+    assert (await http(always()).get_json(URL, meaning=meaning)).json == {}
+    with pytest.raises(SourceRefusedError):
+        await http(always(404)).get_json(URL, meaning=meaning)
+
+
 # ------------------------------------------------------------------------------------- over a real connection
 
 

@@ -37,6 +37,25 @@ def in_seconds(seconds: float) -> datetime:
         ({"x-ratelimit-limit": "30", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 9)}, 0, 9, 30),
         # epoch milliseconds
         ({"x-ratelimit-limit": "30", "x-ratelimit-remaining": "1", "x-ratelimit-reset": f"{EPOCH + 9}500"}, 1, 9.5, 30),
+        # Meta: percentages of an hour; the fullest counts
+        ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":3}'}, 72, 3600, 100),
+        (
+            {
+                "x-app-usage": '{"call_count":5}',
+                "x-business-use-case-usage": '{"1001":[{"type":"pages","call_count":10,"total_time":99.5}],"2":[]}',
+            },
+            0.5,
+            3600,
+            100,
+        ),
+        ({"x-page-usage": '{"call_count":130,"total_time":"12"}'}, 0, 3600, 100),
+        # Meta: shut out, with minutes until it is let in
+        (
+            {"x-business-use-case-usage": '{"1":[{"call_count":70,"estimated_time_to_regain_access":19}]}'},
+            0,
+            19 * 60,
+            100,
+        ),
         # Mastodon: ISO 8601
         (
             {
@@ -85,7 +104,24 @@ def in_seconds(seconds: float) -> datetime:
         ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=100;w=60'}, 50, 30, 100),
         ({"ratelimit": '"default";r=0;t=7'}, 0, 7, None),
     ],
-    ids=["reddit", "x", "github", "ms", "mastodon", "bluesky", "yelp", "date", "list", "field", "items", "no policy"],
+    ids=[
+        "reddit",
+        "x",
+        "github",
+        "ms",
+        "meta",
+        "business",
+        "page",
+        "shut out",
+        "mastodon",
+        "bluesky",
+        "yelp",
+        "date",
+        "list",
+        "field",
+        "items",
+        "no policy",
+    ],
 )
 def test_a_rate_limit_is_read_in_every_dialect(headers, remaining, seconds, limit):
     assert pacing.quota(headers, NOW) == Quota(remaining, in_seconds(seconds), limit)
@@ -104,6 +140,9 @@ def test_a_rate_limit_is_read_in_every_dialect(headers, remaining, seconds, limi
         {"ratelimit": "none"},
         {"ratelimit": "remaining=5"},
         {"ratelimit": "remaining=1.5, reset=x"},
+        {"x-app-usage": "busy"},
+        {"x-app-usage": "[" * 5000},
+        {"x-app-usage": '{"call_volume":7}'},
     ],
     ids=repr,
 )
