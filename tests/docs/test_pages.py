@@ -71,6 +71,8 @@ def test_the_readme_names_every_command():
 def test_configurations_that_are_shown_are_right(page, tmp_path, monkeypatch):
     monkeypatch.setenv("PAGER_SECRET", "whsec_" + "c2VjcmV0" * 4)
     for number, block in enumerate(blocks(page, "yaml")):
+        if "my-forum" in block:  # made by the page's own steps, which a test of connectors carries out
+            continue
         if re.search(r"^version: 1$", block, re.MULTILINE):
             file = tmp_path / f"{number}.yaml"
             file.write_text(block, "utf-8")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime.health import Health, federate, page, serve
 from pipeline.topology import STAGES
-from tests.monitoring.real_prometheus import Prometheus, eventually, free_port, readable
+from tests.monitoring.real_prometheus import Prometheus
+from tests.running import Up
 
 # Label values with a meaning in rules or dashboards; every other label gets a plain value.
 VALUES: dict[str, tuple[str, ...]] = {
@@ -63,29 +62,37 @@ def touched_system() -> Iterator[str]:
             yield f"{up.address}/metrics"
 
 
+FEED = """<rss version="2.0"><channel><title>Feed</title><link>http://127.0.0.1/</link>
+<item><guid>1</guid><title>Quillmoor Ember does not start</title><pubDate>Tue, 24 Nov 2026 09:00:00 GMT</pubDate></item>
+</channel></rss>"""
+
+
 @pytest.fixture(scope="session")
-def running_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the metrics of a whole `earshot up` that listens to the simulator."""
-    folder = tmp_path_factory.mktemp("running")
-    port = free_port()
-    command = [sys.executable, "-m", "pipeline", "up", "--plain", "--http", f"127.0.0.1:{port}"]
-    command += ["--config", str(Path(__file__).with_name("running.yaml")), "--data", str(folder / "data")]
-    with (folder / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "EARSHOT_BROKER": "embedded"}
-        )
-    try:
-        ready = eventually(lambda: readable(f"http://127.0.0.1:{port}/readyz") or process.poll(), within=120)
-        if ready is None or process.poll() is not None:
-            pytest.fail("earshot up did not get ready: " + (folder / "up.log").read_text("utf-8", "replace")[-3000:])
-        yield f"http://127.0.0.1:{port}/metrics"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def feed() -> Iterator[str]:
+    """The address of a feed on loopback: a source that is asked over HTTP."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(FEED.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/feed"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def running_system(tmp_path_factory: pytest.TempPathFactory, feed: str) -> Iterator[str]:
+    """The address of the metrics of a whole `earshot up` that listens to the simulator and to a feed."""
+    text = Path(__file__).with_name("running.yaml").read_text("utf-8")
+    text = text.replace("sources:\n", f"sources:\n  feed: {{type: rss, url: '{feed}', poll_interval: 1s}}\n", 1)
+    with Up(tmp_path_factory.mktemp("running"), text, more=("--broker", "embedded")) as up:
+        yield f"{up.url}/metrics"
 
 
 @pytest.fixture
