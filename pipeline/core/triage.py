@@ -155,8 +155,8 @@ class Triage:
             self._router.learn(
                 whole_text(mention),
                 seen.words,
+                self._router.look(seen.words, _known(seen.language)),
                 canonical,
-                language=None if seen.language == UNKNOWN else seen.language,
                 sentiment=seen.sentiment.score,
                 rating=stars(mention.rating),
                 kind=mention.kind,
@@ -205,13 +205,14 @@ class Triage:
         found_words = words(text)
         spoken = self._identifier.identify(text, mention.language, found_words)
         spam, spam_reasons = score_spam(text, found_words)
-        sentiment = self._feeling.judge(text, spoken.code, found_words, mention.rating)
+        look = self._router.look(found_words, _known(spoken.code))
+        sentiment = self._feeling.judge(text, spoken.code, found_words, mention.rating, look.intents)
         if self._taught.version:
             spam, sentiment = self._taught.spam(found_words, spam), self._taught.sentiment(found_words, sentiment)
         reading = self._router.read(
             text,
             found_words,
-            language=None if spoken.code == UNKNOWN else spoken.code,
+            look,
             sentiment=sentiment.score,
             rating=stars(mention.rating),
             kind=mention.kind,
@@ -352,6 +353,10 @@ def _remember(memory: Memory, judged: JudgedMention) -> None:
         revision=judged.revision, departments=judged.departments, brands=judged.brands, story=judged.story
     )
     memory.remember(judged.id, seen)
+
+
+def _known(language: str) -> str | None:
+    return None if language == UNKNOWN else language
 
 
 def _fired(route: Route, terms: tuple[str, ...]) -> Fired:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.contract.events import Fired, Kind, Priority
 from pipeline.core.intents import Intent
@@ -19,6 +19,14 @@ from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
 _NOTHING: Final = Shipped([], "")
 _VERSION_DIGITS: Final = 12
 _SHOWN: Final = 3  # words shown as the reason of what was learned
+
+
+class Look(NamedTuple):
+    """The rules that fire on a text, with the wordings found, and what they say its author is after."""
+
+    found: Mapping[int, Sequence[str]]
+    intents: tuple[Intent, ...]
+    urgency: Priority | None
 
 
 @dataclass(slots=True)
@@ -49,22 +57,26 @@ class Router:
         """How many labels were learned."""
         return self._learner.count
 
+    def look(self, found_words: Sequence[str], language: str | None) -> Look:
+        """Return the rules that fire on a text's `words` and what its author is after."""
+        found = self._rules.find(found_words, language)
+        return Look(found, *self._named(tuple(found)))
+
     def read(
         self,
         text: str,
         found_words: Sequence[str],
+        look: Look,
         *,
-        language: str | None,
         sentiment: float,
         rating: float | None,
         kind: Kind,
     ) -> Reading:
         """Return what a text says about where it belongs.
 
-        `found_words` are its `words`, `sentiment` is -1 to 1, `rating` 0 to 1.
+        `look` is what `look` returned for it, `sentiment` is -1 to 1, `rating` 0 to 1.
         """
-        found = self._rules.find(found_words, language)
-        intents, urgency = self._named(tuple(found))
+        found, intents, urgency = look
         by_rules, fired = self._rules.speak(found)
         seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
         sums, terms = self._add_model(seen, by_rules)
@@ -81,16 +93,15 @@ class Router:
         self,
         text: str,
         found_words: Sequence[str],
+        look: Look,
         department: str,
         *,
-        language: str | None,
         sentiment: float,
         rating: float | None,
         kind: Kind,
     ) -> None:
         """Learn that a text belongs to a department. Raises ValueError where it is none of the shipped four."""
-        found = self._rules.find(found_words, language)
-        intents, _ = self._named(tuple(found))
+        found, intents, _ = look
         by_rules, _ = self._rules.speak(found)
         sums, _ = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
         seen = features(found_words, (self._rules.rules[index].name for index in found))
