@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -183,6 +182,6 @@ def memory(pid: int) -> int:
 def descriptors(pid: int) -> int:
     """Return how many files a process has open; 0 where the system does not say."""
     try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
+        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return 0

@@ -1,0 +1,277 @@
+"""One run: brokers, workers, load, faults, rest, account."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.broker import admin
+from pipeline.config.load import read as read_config
+from pipeline.runtime.declared import declared
+from tests.chaos import account as accounts
+from tests.chaos.cluster import Cluster
+from tests.chaos.faults import Fault, Faults, Surroundings
+from tests.chaos.load import BRANDS, SITE_BRAND, Files, Poison, Script, Truth
+from tests.chaos.site import Receiver, Site
+from tests.chaos.watch import Watch
+from tests.chaos.workers import STOP_LIMIT, Crew
+
+SECRET = "whsec_" + "Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
+STANDSTILL_LIMIT = 15.0  # seconds after a worker's death
+REST = 180.0  # seconds the pipeline has to bring everything to its end once faults have ended
+DISK = "3g"
+AFTER = 20.0  # seconds in which a standstill is put down to a fault
+
+CONFIG = """\
+version: 1
+heartbeat_interval: 1s
+topics: {{partitions: 4, replication: {replication}}}
+brands:
+{brands}
+sources:
+{sources}
+  site: {{type: hackernews, base_url: "{site}", poll_interval: 500ms, slowest_poll: 1s, overlap: 60s, lookback: 10m}}
+triage: {{batch: {batch}, dead_letter_limit: 0.9}}
+routes:
+  - {{name: changing, when: '"{word}"', to: [service], priority: high}}
+alerts: {{window: 10m, lateness: 5m, resolve_after: 10m, min_mentions: 20}}
+notifiers:
+  hook: {{type: webhook, url: "{hook}", secret: {{env: CHAOS_HOOK_SECRET}}, severities: [critical, warning, info]}}
+"""
+
+
+@dataclass
+class Plan:
+    """What a run is to be."""
+
+    seed: int = 1
+    faults: int = 300
+    brokers: int = 1
+    minutes: float = 15.0
+    rate: float = 80.0  # lines a second; the site adds five
+    workers: int = 2  # of each role
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    plan: Plan
+    account: accounts.Account
+    faults: dict[str, int] = field(default_factory=dict)
+    points: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    standstill: dict[str, dict[str, float]] = field(default_factory=dict)  # by kind of fault
+    longest: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
+    slow_stops: list[Any] = field(default_factory=list)
+    longest_stop: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    rest_seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is lost, duplicated, wrong, or too slow."""
+        return not (self.account.wrong or self.failed or self.slow_stops or self.is_too_slow)
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Whether somebody's death held everything up for too long."""
+        return self.longest.get("after a worker's death", 0.0) >= STANDSTILL_LIMIT
+
+
+def write_configs(folder: Path, plan: Plan, files: Files, site: Site, receiver: Receiver) -> list[Path]:
+    """Write two configurations that differ in a rule and in the size of batches."""
+    sources = files.paths | {path.stem: path for path in files.twins}
+    paths = []
+    for number, (batch, word) in enumerate(((2000, "furious"), (300, "terrible"))):
+        path = folder / f"earshot-{number}.yaml"
+        path.write_text(
+            CONFIG.format(
+                replication=plan.brokers,
+                brands="\n".join(f"  {brand}: {{query: {brand}}}" for brand in (*BRANDS, SITE_BRAND)),
+                sources="\n".join(
+                    f'  {name}: {{type: jsonl, path: "{file}", poll_interval: 200ms, slowest_poll: 500ms}}'
+                    for name, file in sources.items()
+                ),
+                site=site.address,
+                hook=receiver.address,
+                batch=batch,
+                word=word,
+            ),
+            "utf-8",
+        )
+        paths.append(path)
+    return paths
+
+
+@contextlib.contextmanager
+def disks(folder: Path, count: int) -> Any:
+    """Mount a small file system for each broker where that is allowed; yield their paths by the broker's number."""
+    mounted: dict[int, Path] = {}
+    try:
+        for node in range(1, count + 1):
+            path = folder / f"broker-{node}"
+            path.mkdir(parents=True)
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", str(path)], capture_output=True
+            )
+            if done.returncode == 0:
+                mounted[node] = path
+        yield mounted
+    finally:
+        for path in mounted.values():
+            subprocess.run(["umount", "-l", str(path)], capture_output=True, check=False)
+
+
+def run(plan: Plan, folder: Path, say: Any = print) -> Result:
+    """Do it; return what came of it."""
+    os.environ["CHAOS_HOOK_SECRET"] = SECRET
+    os.environ["EARSHOT_FAUST_WEB"] = "off"
+    os.environ["TMPDIR"] = str(folder)
+    truth = Truth()
+    seconds = plan.minutes * 60
+    receiver, site = Receiver(plan.seed), Site(truth, 5.0, plan.seed)
+    try:
+        with disks(folder, plan.brokers) as mounted, Cluster(folder, plan.brokers) as cluster:
+            script = Script(seconds)
+            files = Files(folder / "sources", truth, script, plan.rate, plan.seed)
+            configs = write_configs(folder, plan, files, site, receiver)
+            admin.apply(cluster.client, declared(read_config(configs[0])))
+            around = Surroundings(folder, configs, mounted)
+            counts = dict.fromkeys(("connectors", "triage", "reputation", "notify"), plan.workers)
+            with Crew(folder / "workers", cluster.bootstrap, configs[0], counts, plan.seed) as crew:
+                return _live(plan, cluster, crew, around, (truth, script, files, site, receiver), say)
+    finally:
+        site.close()
+        receiver.close()
+
+
+def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: Any, say: Any) -> Result:
+    truth, script, files, site, receiver = load
+    watch = Watch(cluster.client, 4)
+    poison = Poison(cluster.client, truth)
+    for thread in (files, site, poison, watch):
+        thread.start()
+    deadline = time.monotonic() + 90
+    while not watch.count:
+        assert time.monotonic() < deadline, f"nothing comes out: {crew.everything_said()}"
+        time.sleep(0.2)
+    watch.gaps.clear()
+    site.trouble = receiver.trouble = 0.15
+    faults = Faults(crew, cluster, around, plan.seed)
+    end = script.began + plan.minutes * 60
+    _strike(plan, faults, end, watch, say)
+    faults.finish()
+    site.trouble = receiver.trouble = 0.0
+    load_until = time.monotonic()
+    for thread in (files, site, poison):
+        thread.stop.set()
+        thread.join(30)
+    say("load and faults have ended, coming to rest")
+    rested = _rest(cluster, truth, receiver, say)
+    watch.stop.set()
+    watch.join(20)
+    crew.end_in_order()
+    account = accounts.make(cluster.client, truth, receiver)
+    result = Result(plan, account, rest_seconds=round(rested, 1), versions=_versions())
+    result.faults = dict(faults.counts().most_common())
+    result.points = dict(sorted(crew.reached().items()))
+    result.skipped, result.errors, result.failed = faults.skipped, faults.errors, crew.failed
+    result.ended = dict(crew.ended.most_common())
+    result.slow_stops = [one for one in crew.stopped if one[1] > STOP_LIMIT]
+    for role, took, _ in crew.stopped:
+        result.longest_stop[role] = max(took, result.longest_stop.get(role, 0.0))
+    _standstills(result, faults, watch, load_until)
+    return result
+
+
+def _strike(plan: Plan, faults: Faults, end: float, watch: Watch, say: Any) -> None:
+    """Spread the faults over the time that is left; the last part of the load is without any."""
+    began = time.monotonic()
+    every = max(0.05, (end - 10 - began) / plan.faults)
+    said = began
+    for number in range(plan.faults):
+        wait = began + number * every - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        faults.next()
+        if time.monotonic() - said > 30:
+            said = time.monotonic()
+            gap = watch.longest(said - 30, said, whole=True)
+            say(f"{said - began:5.0f} s: {number + 1} faults, {watch.count} judged, longest standstill {gap:.1f} s")
+    time.sleep(max(0.0, end - time.monotonic()))
+
+
+def _rest(cluster: Cluster, truth: Truth, receiver: Receiver, say: Any) -> float:
+    """Wait until everything has come out, or nothing more comes; return the seconds it took."""
+    began = time.monotonic()
+    last: Any = None
+    moved = began
+    while time.monotonic() - began < REST:
+        time.sleep(2)
+        enriched = accounts.mentions(cluster.client, "mentions-enriched")
+        letters = {record.value() for record in accounts.read(cluster.client, "mentions-dlq")}
+        pulses = sum(accounts.pulses(cluster.client).values())
+        folded = sum(state.counted + state.late for state in accounts.states(cluster.client).values())
+        found = accounts.incidents(accounts.alerts(cluster.client))
+        told = sum(any(key.startswith(f"{name}-firing") for key in receiver.bodies) for name in found)
+        missing = sum(1 for key in truth.relevant if not enriched[key] and key not in truth.maybe)
+        missing += len(truth.broken.keys() - letters)
+        now = (missing, pulses - folded, len(found) - told)
+        if now != last:
+            last, moved = now, time.monotonic()
+            say(f"to come: {missing} mentions, {pulses - folded} to be folded, {len(found) - told} to be told")
+        if now == (0, 0, 0) and time.monotonic() - moved >= 6:
+            break
+        if time.monotonic() - moved > 60:
+            break
+    return moved - began
+
+
+def _standstills(result: Result, faults: Faults, watch: Watch, load_until: float) -> None:
+    """Put the times without a record down to the faults before them."""
+    watch.gaps = [gap for gap in watch.gaps if gap.since < load_until]
+    quiet: list[Fault] = [
+        fault
+        for fault in faults.done
+        if not any(
+            other.at - 2 < fault.at + AFTER and (other.until or load_until) + AFTER > fault.at
+            for other in faults.done
+            if other.kind in BROKER_KINDS
+        )
+    ]
+    for fault in faults.done:
+        until = min(load_until, max(fault.until, fault.at) + AFTER)
+        found = result.standstill.setdefault(fault.kind, {"whole": 0.0, "a partition": 0.0})
+        for name, whole in (("whole", True), ("a partition", False)):
+            found[name] = max(found[name], round(watch.longest(fault.at, until, whole=whole), 1))
+    for name, whole in (("after a worker's death", True), ("after a worker's death, of a partition", False)):
+        result.longest[name] = max(
+            (
+                round(watch.longest(fault.at, min(load_until, fault.at + AFTER), whole=whole), 1)
+                for fault in quiet
+                if fault.kind in DEATHS
+            ),
+            default=0.0,
+        )
+    result.longest["of all"] = round(watch.longest(0, load_until, whole=True), 1)
+
+
+BROKER_KINDS = frozenset(
+    ("connections reset", "delays", "network cut", "broker killed", "broker paused", "leaders moved", "disk full")
+)
+DEATHS = frozenset(("kill", "pause", "fail point: kill", "fail point: pause", "clock step"))
+
+
+def _versions() -> dict[str, str]:
+    names = ("confluent-kafka", "aiokafka", "faust-streaming", "mode-streaming", "msgspec")
+    return {name: version(name) for name in names}

@@ -1,0 +1,173 @@
+"""The roles as processes: `earshot run ROLE`, restarted as `earshot up` does, some of them with a fail point on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from pipeline.contract.failpoints import NAMES
+from pipeline.runtime.supervise.children import NO_RESTART, Child, role_command
+
+ROLES = ("connectors", "triage", "reputation", "notify")
+POINTS = {role: [name for name in NAMES if name.startswith(f"{role}.")] for role in ROLES}
+# How often a point is reached differs by hundreds: each is to strike some seconds after its worker has started.
+SHARES = {"connectors": 0.02, "triage": 0.01, "reputation": 0.1, "notify": 0.3, "reputation.before_fold": 0.01}
+STOP_LIMIT = 10.0  # seconds a role may take to end in order
+
+
+@dataclass
+class Worker(Child):
+    """A child whose command may have a fail point or a wrong clock before it."""
+
+    before: list[str] = field(default_factory=list)  # env or faketime, for the next start
+    plain: list[str] = field(default_factory=list)
+    struck_at: float | None = None  # when it was killed or paused last
+    is_paused: bool = False
+
+    def start(self, now: float) -> None:
+        """Start with what the next start is to have before it, and only this one."""
+        self.command = [*self.before, *self.plain]
+        self.before = []
+        self.is_paused = False
+        super().start(now)
+
+    def send(self, number: int) -> bool:
+        """Send a signal; return whether there was somebody to get it."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        self.process.send_signal(number)
+        return True
+
+
+class Crew:
+    """All workers. A context manager: a thread looks after them until the end."""
+
+    def __init__(self, folder: Path, bootstrap: str, config: Path, counts: dict[str, int], seed: int) -> None:
+        self.folder = folder
+        self.bootstrap = bootstrap
+        self.config = config
+        self.workers: list[Worker] = []
+        self.ended: Counter[str] = Counter()  # "role code", of ends nobody asked for
+        self.stopped: list[tuple[str, float, int | None]] = []  # role, seconds it took to end, exit code
+        self.failed: list[str] = []  # workers that are not restarted
+        self._chance = random.Random(seed)
+        self._points = {role: itertools.cycle(POINTS[role]) for role in ROLES}
+        self._numbers = itertools.count()
+        self._lock = threading.RLock()
+        self._end = threading.Event()
+        folder.mkdir(parents=True, exist_ok=True)
+        for role, count in counts.items():
+            for _ in range(count):
+                self.add(role)
+
+    def add(self, role: str) -> Worker:
+        """Let one more worker join."""
+        number = next(self._numbers)
+        command = role_command(role, bootstrap=self.bootstrap, config=self.config, instance=str(number))
+        worker = Worker(role, number, command, self.folder / f"{role}-{number}.log", lambda *_: None)
+        worker.plain = list(command)
+        with self._lock:
+            worker.start(time.monotonic())
+            self.workers.append(worker)
+        return worker
+
+    def of(self, role: str) -> list[Worker]:
+        """Return the workers of a role."""
+        return [worker for worker in self.workers if worker.role == role]
+
+    def arm(self, worker: Worker, kind: str) -> str:
+        """Give the next start of a worker its role's next fail point, and end it now. Return the point's name."""
+        name = next(self._points[worker.role])
+        share = SHARES.get(name, SHARES[worker.role])
+        with self._lock:
+            worker.before = ["env", f"EARSHOT_FAILPOINTS={name}={kind}@{share}"]
+            worker.send(signal.SIGCONT)
+            worker.send(signal.SIGKILL)
+        return name
+
+    def stop(self, worker: Worker) -> float:
+        """Ask a worker to end, wait for it, and forget it; return the seconds it took."""
+        with self._lock:
+            self.workers.remove(worker)
+        worker.send(signal.SIGCONT)
+        began = time.monotonic()
+        process = worker.process
+        worker.terminate()
+        worker.join(3 * STOP_LIMIT)
+        took = time.monotonic() - began
+        if process is not None:
+            self.stopped.append((worker.role, round(took, 2), process.returncode))
+        return took
+
+    def roll(self, config: Path) -> None:
+        """Replace every worker, one after the other, by one with another configuration."""
+        self.config = config
+        for worker in list(self.workers):
+            if worker in self.workers:
+                self.stop(worker)
+                self.add(worker.role)
+
+    def _look_after(self) -> None:
+        while not self._end.wait(0.1):
+            with self._lock:
+                for worker in list(self.workers):
+                    code = worker.check(time.monotonic())
+                    if code is None:
+                        continue
+                    self.ended[f"{worker.role} {code}"] += 1
+                    if code in NO_RESTART:
+                        self.failed.append(f"{worker.name}: {worker.stopped}")
+
+    def reached(self) -> Counter[str]:
+        """Return how often each fail point did what it was told, by `name: kill` or `name: pause`."""
+        found: Counter[str] = Counter()
+        for log in self.folder.glob("*.log"):
+            found.update(re.findall(r"^fail point (\S+: \w+)$", log.read_text("utf-8", "replace"), re.MULTILINE))
+        return found
+
+    def heal(self) -> None:
+        """Let everybody go on, with no fail point any more."""
+        with self._lock:
+            for worker in self.workers:
+                if "env" in worker.command or "faketime" in worker.command:
+                    worker.send(signal.SIGCONT)
+                    worker.send(signal.SIGKILL)
+                worker.send(signal.SIGCONT)
+
+    def everything_said(self) -> dict[str, str]:
+        """Return the logs by worker."""
+        return {log.stem: log.read_text("utf-8", "replace") for log in sorted(self.folder.glob("*.log"))}
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._look_after, name="crew", daemon=True)
+        self._thread.start()
+        return self
+
+    def end_in_order(self) -> None:
+        """Stop all roles in the order of a mention's way."""
+        for role in ROLES:
+            for worker in self.of(role):
+                self.stop(worker)
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(5)
+        for worker in self.workers:
+            worker.restart_at = None
+            worker.send(signal.SIGKILL)
+            worker.join(10)
+
+
+def tell(command: list[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run one earshot command to its end."""
+    return subprocess.run(command, capture_output=True, check=False, timeout=120, env={**os.environ}, **more)
