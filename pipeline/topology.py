@@ -56,7 +56,7 @@ STAGES: Final = (
         (ENRICHED, DEPARTMENT + "*", PULSE, ERASURES, MENTIONS + "-dlq"),
         "match, deduplicate, judge, route, count",
     ),
-    # Pulse and Tick in, Alert out; folded state in a table, last applied offset in every value.
+    # Pulse and Tick in, Alert out; states, alerts and the offset in one transaction a partition.
     Stage(
         "reputation",
         "Faust",

@@ -1,5 +1,6 @@
 """The worker of reputation without Kafka: settings, watchdog, carrying."""
 
+import asyncio
 import ssl
 import threading
 import time
@@ -7,17 +8,19 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from pipeline.broker.client import aiokafka
 from pipeline.config.model import Config
 from pipeline.contract import codec
-from pipeline.contract.errors import ConfigError, FencedError
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError, FencedError
 from pipeline.contract.events import Counts, Heartbeat, Pulse, Tick
 from pipeline.contract.metrics import Metrics
+from pipeline.runtime.dead_letters import Limit
 from pipeline.runtime.health import Health
 from pipeline.runtime.reputation import carrying, faust_app, worker
 from pipeline.runtime.reputation.carrying import Carrier, FoldFailedError
-from pipeline.runtime.reputation.partitions import Partition
+from pipeline.runtime.reputation.partitions import Partition, Partitions
 from pipeline.runtime.roles import Role
 from pipeline.runtime.status import Status
 from pipeline.topology import ALERTS, HEARTBEATS, PULSE
@@ -117,7 +120,7 @@ def test_rules_of_one_brand_are_its_own():
 
 
 def test_addresses_and_plain_text():
-    app = faust_app.make("a", PLAIN, None, folder="/nowhere", instance="0")
+    app = faust_app.make("a", PLAIN, None, instance="0")
     assert [str(url) for url in app.conf.broker] == ["aiokafka://kafka-1:9092", "aiokafka://kafka-2:9093"]
     assert app.conf.broker_credentials is None
     assert app.in_transaction
@@ -153,7 +156,7 @@ def test_a_wrong_port_of_the_web_view_is_named(monkeypatch):
 @pytest.fixture
 async def watched():
     role = Role("reputation", Config(version=1), PLAIN, "0", Metrics(), Health(), Status(), threading.Event())
-    found = worker.Worker(role, folder="/nowhere")
+    found = worker.Worker(role)
     found.app = SimpleNamespace(crashed=False, should_stop=False, rebalancing=False, crash_reason=None)
     return found
 
@@ -208,3 +211,39 @@ async def test_what_was_fetched_too_early_is_not_folded(watched, monkeypatch):
     assert sought == [6]
     assert partition.next == 10
     assert partition.brand(b"acme").counted == 6 + 8 + 9
+
+
+class BrokenProducer:
+    """Fails at one step of a transaction, as a broker that goes away does."""
+
+    def __init__(self, at):
+        self.at = at
+        self.done = []
+
+    def __getattr__(self, name):
+        async def step(*_, **__):
+            self.done.append(name)
+            if name == self.at:
+                raise KafkaConnectionError
+            arrived = asyncio.get_running_loop().create_future()  # what `send` gives is waited for
+            arrived.set_result(None)
+            return arrived
+
+        return step
+
+
+@pytest.mark.parametrize("at", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
+async def test_a_commit_that_failed_is_not_tried_again_with_less_in_it(minute, at):
+    """Nobody knows what became of it: a second try with the offset alone would lose what was folded."""
+    partitions = Partitions(PLAIN, "g", Metrics(), Limit(0.5, 1000))
+    partition = a_partition()
+    partition.producer = BrokenProducer(at)
+    partitions.open = {2: partition}
+    Carrier(Config(version=1), partitions.metrics).carry(partition, a_message(0, a_pulse(minute)), NOW)
+    with pytest.raises(BrokerUnavailableError, match="could not be committed"):
+        await partitions.commit()
+    partition.producer.at = None
+    partition.producer.done.clear()
+    await partitions.leave()
+    assert partition.producer.done == ["stop"]
+    assert partitions.metrics.processed.labels("reputation")._value.get() == 0

@@ -58,6 +58,9 @@ class ReputationApp(faust.App):
     partitions: Partitions
     in_worker = True  # without a Faust worker around it, Faust would take `exactly_once` for nothing
 
+    def _create_directories(self) -> None:
+        """Make none: what is kept is in Kafka, and a killed worker could not take them away."""
+
     def _new_transport(self) -> Any:
         return ReputationTransport(self.conf.broker_consumer, self)
 
@@ -65,8 +68,8 @@ class ReputationApp(faust.App):
         return ReputationTransport(self.conf.broker_producer, self)
 
 
-def make(name: str, client: Mapping[str, Any], partitions: Partitions, *, folder: str, instance: str) -> ReputationApp:
-    """Return the app. `client` are confluent-kafka settings, `folder` is for Faust's own files and the caller's to end."""
+def make(name: str, client: Mapping[str, Any], partitions: Partitions, *, instance: str) -> ReputationApp:
+    """Return the app. `client` are confluent-kafka settings."""
     settings = aiokafka(client)
     port = web_port()
     app = ReputationApp(
@@ -85,7 +88,6 @@ def make(name: str, client: Mapping[str, Any], partitions: Partitions, *, folder
         broker_request_timeout=30.0,
         stream_wait_empty=False,  # the agent does not acknowledge: there would be no end of waiting
         stream_buffer_maxsize=1024,
-        datadir=folder,
         web_enabled=port is not None,
         web_bind="127.0.0.1",
         web_host="127.0.0.1",

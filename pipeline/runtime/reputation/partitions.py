@@ -21,7 +21,6 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from pipeline.broker.client import aiokafka
 from pipeline.contract.errors import BrokerUnavailableError, FencedError
-from pipeline.contract.failpoints import POINTS
 from pipeline.contract.metrics import Metrics
 from pipeline.core.reputation.state import Brand, dump, load
 from pipeline.runtime.dead_letters import Limit
@@ -67,6 +66,7 @@ class Partition:
     received: int = 0
     dead: int = 0
     poison: set[int] = field(default_factory=set)  # offsets that made the fold fail
+    is_broken: bool = False  # a commit did not end well: only a new owner knows what is committed
 
     def __post_init__(self) -> None:
         self.next = self.committed
@@ -172,8 +172,8 @@ class Partitions:
 
     async def _commit(self) -> None:
         for partition in list(self.open.values()):
-            if partition.next > partition.committed:
-                await asyncio.wait_for(self._commit_one(partition), COMMIT_TIMEOUT)
+            if partition.next > partition.committed and not partition.is_broken:
+                await self._commit_one(partition)
 
     async def _commit_one(self, partition: Partition) -> None:
         began = time.monotonic()
@@ -183,38 +183,18 @@ class Partitions:
         states = {key: dump(partition.brands[key]) for key in partition.changed}
         partition.begin_anew()
         records += [Record(BRANDS, key, value, list(_STATE), partition.number) for key, value in states.items()]
-        producer = partition.producer
+        partition.is_broken = True
         try:
-            await producer.begin_transaction()
-            if POINTS:
-                POINTS.reach("reputation.before_produce")
-            sent = [
-                await producer.send(
-                    record.topic,
-                    record.value,
-                    key=record.key,
-                    partition=record.partition if record.partition is not None else 0,
-                    headers=record.headers,
-                )
-                for record in records
-            ]
-            await asyncio.gather(*sent)
-            if POINTS:
-                POINTS.reach("reputation.after_produce")
-            await producer.send_offsets_to_transaction({TopicPartition(PULSE, partition.number): offset}, self.group)
-            if POINTS:
-                POINTS.reach("reputation.before_commit")
-            await producer.commit_transaction()
-            if POINTS:
-                POINTS.reach("reputation.after_commit")
+            await asyncio.wait_for(self._transact(partition, records, offset), COMMIT_TIMEOUT)
         except ProducerFenced:
             self.metrics.transactions.labels(STAGE, "fenced").inc()
             raise FencedError(f"another worker has partition {partition.number} of {PULSE} now") from None
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             self.metrics.transactions.labels(STAGE, "aborted").inc()
             raise BrokerUnavailableError(
                 f"what was folded could not be committed ({type(error).__name__}): a new process does it again"
             ) from None
+        partition.is_broken = False
         partition.committed = offset
         partition.raw.update(states)
         self.committed_at = time.monotonic()
@@ -222,3 +202,16 @@ class Partitions:
             child.inc(count)
         self.metrics.transactions.labels(STAGE, "committed").inc()
         self.metrics.stage_seconds.labels(STAGE).observe(self.committed_at - began)
+
+    async def _transact(self, partition: Partition, records: list[Record], offset: int) -> None:
+        producer = partition.producer
+        await producer.begin_transaction()
+        sent = []
+        for record in records:
+            place = 0 if record.partition is None else record.partition
+            sent.append(
+                await producer.send(record.topic, record.value, key=record.key, partition=place, headers=record.headers)
+            )
+        await asyncio.gather(*sent)
+        await producer.send_offsets_to_transaction({TopicPartition(PULSE, partition.number): offset}, self.group)
+        await producer.commit_transaction()

@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
-import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -54,18 +52,18 @@ class StalledError(RetriableError):
 class Worker:
     """One reputation worker around a Faust app. `run()` works until `role.stop`."""
 
-    def __init__(self, role: Role, *, folder: str) -> None:
+    def __init__(self, role: Role) -> None:
         self.role = role
         self.metrics = role.metrics
         self.carrier = Carrier(role.config, role.metrics)
         triage = role.config.triage
         limit = Limit(triage.dead_letter_limit, triage.dead_letter_window, DEAD)
         self.partitions = Partitions(role.client, APP, role.metrics, limit)
-        self.progress_at = time.monotonic()
+        self.progress_at = self.turned_at = time.monotonic()
         self.failure: Exception | None = None
         self.hangs = False
         self._producer = Producer({**role.client, "partitioner": "murmur2_random"})
-        self.app = faust_app.make(APP, role.client, self.partitions, folder=folder, instance=role.instance)
+        self.app = faust_app.make(APP, role.client, self.partitions, instance=role.instance)
         self.pulses = self.app.topic(
             PULSE, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
@@ -194,17 +192,25 @@ class Worker:
         if app.conf.web_enabled:
             role.status.tell(name="reputation windows", address=f"http://127.0.0.1:{app.conf.web_port}/reputation/")
         role.health.ready("assigned", lambda: None if self.partitions.open else "no partitions are assigned yet")
-        ticked = 0.0
+        role.health.alive("loop", self._stuck)
+        ticked = committed = 0.0
         while not role.stop.is_set():
             await asyncio.sleep(COMMIT_EVERY)
-            self.look_after(time.monotonic())
+            now = self.turned_at = time.monotonic()
+            self.look_after(now)
             for partition in list(self.partitions.open.values()):
-                if partition.awaited is not None and time.monotonic() - partition.sought_at > SEEK_EVERY:
+                if partition.awaited is not None and now - partition.sought_at > SEEK_EVERY:
                     await self._seek(partition)
-            await self.partitions.commit()
-            if time.monotonic() - ticked >= TICK_EVERY:
-                ticked = time.monotonic()
+            if now >= committed:
+                await self.partitions.commit()
+                # Many large states take long to write: at most a quarter of the time goes into it.
+                committed = time.monotonic() + 3 * (time.monotonic() - now)
+            if now - ticked >= TICK_EVERY:
+                ticked = now
                 await self.tick(datetime.now(UTC))
+
+    def _stuck(self) -> str | None:
+        return "the loop has stood still for a minute" if time.monotonic() - self.turned_at > STALLED else None
 
     def look_after(self, now: float) -> None:
         """Raise what ended the work, or StalledError when there is no progress. `now` is of the monotonic clock."""
@@ -230,20 +236,18 @@ def serve(role: Role) -> None:
     logging.getLogger("mode").setLevel(logging.ERROR)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger(faust_app.__name__).setLevel(logging.WARNING)  # mode tells each service's start under it
-    folder = tempfile.mkdtemp(prefix="earshot-reputation-")
 
     loop = asyncio.new_event_loop()
     worker: Worker | None = None
 
     async def body() -> None:
         nonlocal worker
-        worker = Worker(role, folder=folder)
+        worker = Worker(role)
         await worker.run()
 
     try:
         loop.run_until_complete(body())
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         if worker is not None and worker.hangs:
             log.error("Faust did not stop, ending all the same", stage=STAGE)
             end = threading.Timer(LAST_WORDS, os._exit, (1,))
