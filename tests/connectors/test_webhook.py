@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from standardwebhooks import Webhook as Standard
 
+from connectors import inbound as module
 from connectors.base import read_settings
+from connectors.inbound import OUTCOMES
 from connectors.publisher import MemoryLog, MemoryPublisher
-from connectors.webhook import connector as module
 from connectors.webhook.body import InvalidBodyError, mentions_of
-from connectors.webhook.connector import OUTCOMES, Webhook, WebhookSettings
+from connectors.webhook.connector import Webhook, WebhookSettings
 from connectors.webhook.signature import SignatureError, delivery_of, keys_of, sign
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 from tests.connectors import kit
