@@ -109,8 +109,9 @@ def write(client, topic, *records):
 
 def test_pulses_become_states_and_alerts_and_the_sums_add_up(own_kafka, tmp_path):
     sender = Sender(own_kafka)
-    for acme, zeta in zip(minutes("acme"), minutes("zeta", source="forum"), strict=True):
-        sender.send([acme, zeta])
+    both = list(zip(minutes("acme"), minutes("zeta", source="forum"), strict=True))
+    for first in range(0, len(both), 10):
+        sender.send([pulse for pair in both[first : first + 10] for pulse in pair])
     sender.send([a_pulse("acme", now_minute(), 5000)], commit=False)
     sent = collections.Counter(sender.sent)
     beat = Heartbeat(partition=2, sent_at=datetime.now(UTC), stage="triage", passed_at=datetime.now(UTC))

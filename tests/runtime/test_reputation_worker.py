@@ -247,3 +247,15 @@ async def test_a_commit_that_failed_is_not_tried_again_with_less_in_it(minute, a
     await partitions.leave()
     assert partition.producer.done == ["stop"]
     assert partitions.metrics.processed.labels("reputation")._value.get() == 0
+
+
+def test_brands_that_another_worker_has_now_are_not_shown_any_more(minute):
+    metrics = Metrics()
+    carrier = Carrier(Config(version=1), metrics)
+    partition = a_partition()
+    carrier.carry(partition, a_message(0, a_pulse(minute, 10, 4)), NOW)
+    carrier.show([partition])
+    assert metrics.registry.get_sample_value("earshot_brand_mentions", {"brand": "acme"}) == 10
+    assert metrics.registry.get_sample_value("earshot_brand_negative_ratio", {"brand": "acme"}) == 0.4
+    carrier.show([])
+    assert metrics.registry.get_sample_value("earshot_brand_mentions", {"brand": "acme"}) is None

@@ -3,6 +3,10 @@
 Time is event time in whole minutes since the epoch. A series is what is said in one scope: the brand, one source of it
 (`source:rss`), one campaign (`campaign:spring`). Of the last hour every minute is kept, of the time before only
 blocks, which the baseline needs.
+
+Measured: with 50 sources and a full baseline of 24 hours a state is 440 kB of JSON, 91 kB compressed; it takes about
+10 ms to write and as much to read. A pulse takes 25 microseconds, the first one of a new minute, which looks at all
+windows, 5 to 30 ms with 50 sources.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ offsets back) is discarded as a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import structlog
 from pipeline.config.model import AlertRules, Config
 from pipeline.contract import codec
 from pipeline.contract.errors import InvalidMessageError
-from pipeline.contract.events import Alert, Heartbeat, Pulse, Reason, Tick
+from pipeline.contract.events import Alert, Heartbeat, Pulse, Reason, Severity, Tick
 from pipeline.contract.metrics import Metrics
 from pipeline.core.reputation import fold
 from pipeline.core.reputation.state import Brand, total
@@ -46,6 +46,8 @@ class Carrier:
         self.metrics = metrics
         metrics.declare(STAGE, reasons=[reason.value for reason in Reason], topics=[ALERTS, HEARTBEATS, DEAD])
         metrics.transactions.labels(STAGE, "fenced")
+        self._gauges = (metrics.brand_mentions, metrics.brand_baseline, metrics.brand_negative, metrics.brand_reach)
+        self._shown: set[str] = set()
 
     def rules(self, brand: str) -> AlertRules:
         """Return the alert rules of a brand: its own, else those of all."""
@@ -152,23 +154,34 @@ class Carrier:
         partition.counts[self.metrics.dead_letters.labels(STAGE, reason.value)] += 1
         partition.counts[self.metrics.sent.labels(STAGE, DEAD)] += 1
 
-    def show(self, partition: Partition) -> None:
-        """Set the brands' gauges to the current windows."""
-        for key in partition.known():
-            state = partition.brand(key)
-            if "brand" not in state.series:
-                continue
-            rules = self.rules(state.brand)
-            length = window(rules)
-            counts = total(state.series["brand"], state.watermark - length + 1, state.watermark)
-            normal = usual(state, "brand", rules, state.watermark - length)
-            self.metrics.brand_mentions.labels(state.brand).set(counts[0])
-            self.metrics.brand_baseline.labels(state.brand).set(normal.rate * length if normal else float("nan"))
-            self.metrics.brand_negative.labels(state.brand).set(counts[1] / counts[0] if counts[0] else 0.0)
-            self.metrics.brand_reach.labels(state.brand).set(counts[4])
-            for severity in ("critical", "warning", "info"):
-                firing = sum(incident.severity == severity for incident in state.incidents.values())
-                self.metrics.incidents.labels(state.brand, severity).set(firing)
+    def show(self, partitions: Iterable[Partition]) -> None:
+        """Set the gauges of these partitions' brands to the current windows; those of brands that have gone go, too."""
+        had, self._shown = self._shown, set()
+        for partition in partitions:
+            for key in partition.known():
+                state = partition.brand(key)
+                if "brand" in state.series:
+                    self._show(state)
+                    self._shown.add(state.brand)
+        for brand in had - self._shown:  # another worker shows them now
+            for gauge in self._gauges:
+                gauge.remove(brand)
+            for severity in Severity:
+                self.metrics.incidents.remove(brand, severity.value)
+
+    def _show(self, state: Brand) -> None:
+        rules = self.rules(state.brand)
+        length = window(rules)
+        counts = total(state.series["brand"], state.watermark - length + 1, state.watermark)
+        normal = usual(state, "brand", rules, state.watermark - length)
+        expected = normal.rate * length if normal else float("nan")
+        for gauge, value in zip(
+            self._gauges, (counts[0], expected, counts[1] / counts[0] if counts[0] else 0.0, counts[4]), strict=True
+        ):
+            gauge.labels(state.brand).set(value)
+        for severity in Severity:
+            firing = sum(incident.severity == severity.value for incident in state.incidents.values())
+            self.metrics.incidents.labels(state.brand, severity.value).set(firing)
 
 
 def windows(state: Brand, rules: AlertRules) -> dict[str, Any]:
