@@ -19,6 +19,7 @@ MAX_DEPTH: Final = 200  # of nested objects: no platform answers deeper
 MAX_REJECTED_BYTES: Final = 200_000  # kept of a part that could not be read
 
 _JSON: Final = msgspec.json.Decoder()
+_ADDRESS: Final = re.compile(r"https?://[^\s<>\"`|\\^{}\[\]]+")
 
 
 def json_value(body: bytes) -> Any:
@@ -217,3 +218,19 @@ def from_html(html: str | None, *, keep_lines: bool = False) -> Rich:
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
     return Rich(re.sub(r"\n{3,}", "\n\n", text).strip(), tuple(dict.fromkeys(reader.links)))
+
+
+def addresses(text: str | None) -> tuple[str, ...]:
+    """Return the addresses that stand in a plain or Markdown text, each once, without the marks around them."""
+    return tuple(dict.fromkeys(_bare(found) for found in _ADDRESS.findall(text or "")))
+
+
+def _bare(address: str) -> str:
+    """Return the address up to a bracket that was not opened inside, without what the sentence adds at its end."""
+    depth = 0
+    for place, letter in enumerate(address):
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            address = address[:place]
+            break
+    return address.rstrip(".,;:!?*_~'")

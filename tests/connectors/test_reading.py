@@ -255,3 +255,25 @@ def test_a_deep_and_a_long_html_is_read_in_a_moment():
     assert from_html("<div>" * 20_000 + "x").text == "x"
     assert len(from_html("<a href='https://x.y'>" * 20_000 + "x").links) <= 1
     assert from_html("<" * 50_000 + "p>x").text is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        (None, ()),
+        ("no address, http:// neither", ()),
+        ("see https://acme.example/a?b=1&c=2.", ("https://acme.example/a?b=1&c=2",)),
+        (
+            "[the manual](https://acme.example/m)s, <https://acme.example/n>",
+            ("https://acme.example/m", "https://acme.example/n"),
+        ),
+        (
+            "https://acme.example/Kettle_(model_2), **https://acme.example/x**",
+            ("https://acme.example/Kettle_(model_2)", "https://acme.example/x"),
+        ),
+        ("(https://acme.example/a) https://acme.example/a", ("https://acme.example/a",)),
+    ],
+    ids=repr,
+)
+def test_addresses_in_a_text_are_found_without_the_marks_around_them(text, links):
+    assert reading.addresses(text) == links
