@@ -20,7 +20,7 @@ from pipeline.contract.errors import BrokerUnavailableError
 from pipeline.topology import CHECKPOINTS
 
 GROUP: Final = "earshot-connectors"
-SESSION_TIMEOUT: Final = 12.0  # seconds after which a process that says nothing is taken for dead
+SESSION_TIMEOUT: Final = 6.0  # seconds after which a process that says nothing is taken for dead
 CHECK: Final = 1.0
 
 
@@ -51,17 +51,20 @@ async def share(
     changed: Callable[[set[str]], Awaitable[None]],
     stop: asyncio.Event,
     *,
+    member: str | None = None,
     topic: str = CHECKPOINTS,
     group: str = GROUP,
 ) -> None:
     """Call `changed(names that are ours)` at each new assignment until `stop`, and with none before leaving the group.
 
-    So whoever gets our share finds it at rest. Raises BrokerUnavailableError; then nothing was said about our share.
+    So whoever gets our share finds it at rest. `member` is a name that this process keeps over restarts: coming back
+    under it within SESSION_TIMEOUT, it goes on with its share at once. Raises BrokerUnavailableError; then nothing was said about our share.
     """
     rebalanced = asyncio.Event()
     consumer = AIOKafkaConsumer(
         **client,
         group_id=group,
+        group_instance_id=member,
         enable_auto_commit=False,
         auto_offset_reset="latest",
         session_timeout_ms=int(SESSION_TIMEOUT * 1000),

@@ -30,7 +30,7 @@ from pipeline.contract.events import Checkpoint, Coverage, Mention, Reason
 from pipeline.contract.failpoints import POINTS
 from pipeline.topology import CHECKPOINTS, COVERAGE, MENTIONS
 
-TRANSACTION_TIMEOUT: Final = 30.0  # seconds after which Kafka aborts what a dead instance left open
+TRANSACTION_TIMEOUT: Final = 15.0  # seconds after which Kafka aborts what a dead instance left open
 START_TIMEOUT: Final = 60.0
 MAX_REQUEST: Final = 2_000_000  # bytes; the topics' own limit
 _FENCED: Final = (ProducerFenced, InvalidProducerEpoch)

@@ -60,10 +60,11 @@ async def serve(
     on_state: OnState | None = None,
     *,
     make_publisher: MakePublisher | None = None,
+    member: str | None = None,
 ) -> None:
     """Run the sources that are this process's share, and heartbeats, until `stop`.
 
-    `client` are aiokafka's connection arguments. A source whose settings are wrong is shown as refused with the
+    `client` are aiokafka's connection arguments, `member` is this process's lasting name if it has one. A source whose settings are wrong is shown as refused with the
     reason and stops nothing else. Raises nothing on purpose: Kafka being away is waited out.
     """
     async with make_client(config.contact) as http:
@@ -74,7 +75,7 @@ async def serve(
         try:
             while not stop.is_set():
                 try:
-                    await assignment.share(client, list(sources.names), sources.run_only, stop)
+                    await assignment.share(client, list(sources.names), sources.run_only, stop, member=member)
                 except BrokerUnavailableError as error:
                     sources.lapse()
                     log.warning("kafka does not answer", reason=str(error))

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import re
 import signal
 import socket
 import threading
@@ -51,6 +52,7 @@ class Role:
     health: Health
     status: Status
     stop: threading.Event
+    member: str | None = None  # see `member_name`
 
 
 def run(
@@ -73,6 +75,7 @@ def run(
         health=Health(),
         status=Status(),
         stop=threading.Event(),
+        member=member_name(socket.gethostname(), instance),
     )
     role.metrics.build_info.labels(version("earshot"), platform.python_version()).set(1)
     obeying = contextlib.ExitStack()
@@ -105,6 +108,15 @@ def run(
         if server:
             server.close()
         obeying.close()
+
+
+def member_name(host: str, instance: str | None) -> str | None:
+    """Return the name a worker keeps in its consumer group over restarts; None for one without a lasting name.
+
+    A worker that comes back under its name within the session timeout goes on with its partitions at once (static
+    membership, KIP-345). Without one the group waits that timeout for the dead, and stands still meanwhile.
+    """
+    return None if instance is None else re.sub(r"[^A-Za-z0-9._-]", "-", f"{host}-{instance}")[:200]
 
 
 @contextlib.contextmanager
@@ -178,7 +190,7 @@ def _connectors(role: Role) -> None:
         stop = asyncio.Event()
         waiting = asyncio.create_task(_wait(role.stop, stop))
         try:
-            await serve_connectors(role.config, aiokafka(role.client), role.metrics, stop, on_state)
+            await serve_connectors(role.config, aiokafka(role.client), role.metrics, stop, on_state, member=role.member)
         finally:
             waiting.cancel()
 
@@ -194,7 +206,7 @@ async def _wait(thread_event: threading.Event, event: asyncio.Event) -> None:
 def _triage(role: Role) -> None:
     from pipeline.runtime.triage import TriageWorker
 
-    worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance)
+    worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance, member=role.member)
     role.health.alive(
         "loop",
         lambda: "the loop has stood still for a minute" if time.monotonic() - worker.alive_at > STALLED else None,

@@ -69,11 +69,18 @@ class TriageWorker:
 
     `client` are confluent-kafka settings (bootstrap, security). `instance` names this worker among those of one
     machine; together with the host it is the transactional id, so that a restarted worker at once ends what its
-    predecessor left open.
+    predecessor left open. `member` is its name in the consumer group, None where it has no lasting one.
     """
 
     def __init__(
-        self, config: Config, client: Mapping[str, Any], metrics: Metrics, *, instance: str, clock: Clock | None = None
+        self,
+        config: Config,
+        client: Mapping[str, Any],
+        metrics: Metrics,
+        *,
+        instance: str,
+        member: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.config = config
         self.client = dict(client)
@@ -92,6 +99,7 @@ class TriageWorker:
             {
                 **self.client,
                 "group.id": GROUP,
+                **({"group.instance.id": member} if member else {}),
                 "client.id": f"earshot-triage-{instance}",
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,

@@ -23,7 +23,7 @@ EXIT_LIMIT: Final = 4
 NO_RESTART: Final = frozenset({EXIT_CONFIG, EXIT_LIMIT})
 
 BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before the n-th restart in a row
-STEADY: Final = 60.0  # running for this long, a worker counts as healthy again
+STEADY: Final = 10.0  # seconds; who ran for this long was no crash loop: the next restart is quick again
 
 
 MAX_LOG: Final = 20_000_000  # bytes; a larger log makes way, and the one before it goes
