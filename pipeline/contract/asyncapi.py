@@ -8,7 +8,7 @@ from typing import Any, Final
 from pipeline.contract import events
 from pipeline.contract.codec import TYPES
 from pipeline.contract.schema import file_name, schema, slug
-from pipeline.topology import ALERTS, BRANDS, DEPARTMENT, HEARTBEATS, STAGES, Stage, Topic
+from pipeline.topology import BRANDS, DEPARTMENT, STAGES, Stage, Topic
 
 SHIPPED: Final = ("service", "support", "design", "marketing")
 """The departments of an installation that names none; the page is made for it."""
@@ -27,8 +27,8 @@ JUDGED_HEADERS: Final = {
     "ce_brands": "whom it is about, joined by commas",
     "ce_story": "the story it belongs to",
 }
-CHANGELOGS: Final = (ALERTS, HEARTBEATS, BRANDS)
-"""Topics that are the changelog of a Faust table: their records carry no headers."""
+PRIVATE: Final = (BRANDS,)
+"""Topics that only their own stage reads: their records are no events and carry no CloudEvents headers."""
 _KAFKA: Final = "0.5.0"
 
 
@@ -102,8 +102,8 @@ def _channel(name: str, topic: Topic) -> dict[str, Any]:
     address = f"{DEPARTMENT}{{department}}" if is_department else topic.name
     means = "what a department can act on, or a person should look at" if is_department else topic.means
     notes = [f"Key: {topic.key}."]
-    if topic.name in CHANGELOGS:
-        notes.append("The records carry no headers.")
+    if topic.name in PRIVATE:
+        notes.append("The records carry no CloudEvents headers.")
     if topic.event is None:
         notes.append("The values are the writing stage's own business and change without notice.")
     made: dict[str, Any] = {"address": address, "title": address, "summary": means, "description": " ".join(notes)}
