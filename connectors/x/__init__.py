@@ -1,0 +1,1 @@
+"""X (Twitter), API version 2."""
