@@ -40,6 +40,16 @@ def core(mentions: int, rounds: int, brands: int, routes: int) -> None:
 
 
 @bench.command()
+@click.option("--mentions", default=3000, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def growth(mentions: int, rounds: int) -> None:
+    """What a mention costs with more brands, more rules, longer and stranger texts."""
+    from pipeline.bench.growth import measure
+
+    _print(measure(mentions, rounds, _say))
+
+
+@bench.command()
 @broker_option
 @click.option("--mentions", default=40_000, show_default=True)
 @click.option("--rounds", default=3, show_default=True)

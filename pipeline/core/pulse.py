@@ -2,7 +2,8 @@
 
 Additive: counts, departments, intents, campaigns, the sketch of authors and the most-reached mentions of two records
 can be merged into exactly what one record of both batches would have said (`merge`). `stories` and `terms` are cut
-to the most frequent of each batch, so their sums are a lower bound.
+to the most frequent of each batch, and terms are those of its first ENOUGH_TERMS mentions, so their sums are a lower
+bound.
 
 The minute is that of `created_at`, except that a mention from the future counts in the minute it was collected, and
 one from before 1970 in minute 0: no source's clock can put a count where no window ever looks.
@@ -26,6 +27,7 @@ SKETCH: Final = 32  # smallest hashes kept: the distinct count is right within a
 MOST_TOP: Final = 5
 MOST_STORIES: Final = 20
 MOST_TERMS: Final = 30
+ENOUGH_TERMS: Final = 50  # mentions of a record whose words are looked at: what they are about, the others are too
 _WORDS_OF_ONE: Final = 20  # distinct words one mention adds to `terms`
 _LETTERS_OF_ONE: Final = 2000  # of a text that are looked at
 _LEAST_LETTERS: Final = 4
@@ -54,12 +56,13 @@ Key = tuple[str, str, int, bool]
 class _Slot:
     """Everything of one brand, source and minute, before it becomes a record."""
 
-    __slots__ = ("authors", "campaigns", "counts", "departments", "intents", "stories", "terms", "top")
+    __slots__ = ("authors", "campaigns", "counts", "departments", "intents", "read", "stories", "terms", "top")
 
     def __init__(self) -> None:
         self.counts = Counts()
-        self.departments: Counter[str] = Counter()
-        self.intents: Counter[str] = Counter()
+        self.read = 0  # mentions whose terms were taken
+        self.departments: dict[str, int] = {}
+        self.intents: dict[str, int] = {}
         self.campaigns: dict[str, Counts] = {}
         self.authors: set[int] = set()
         self.stories: Counter[str] = Counter()
@@ -82,22 +85,26 @@ class PulseBatch:
         who = (author.id or author.handle) if author else None
         sketch = crc32(f"{judged.source}:{who}".encode("utf-8", "replace")) if who else None
         at = minute(judged)
-        terms = _terms(judged)
+        terms: set[str] | None = None
         for brand in judged.brands or (ALL,):
             key = (brand, judged.source, at, judged.backfill)
             slot = self._slots.get(key)
             if slot is None:
                 slot = self._slots[key] = _Slot()
             _count(slot.counts, judged, reach)
-            slot.departments.update(judged.departments)
-            slot.intents.update(judged.intents)
+            for counted, names in ((slot.departments, judged.departments), (slot.intents, judged.intents)):
+                for name in names:
+                    counted[name] = counted.get(name, 0) + 1
             for campaign in judged.campaigns:
                 _count(slot.campaigns.setdefault(campaign, Counts()), judged, reach)
             if sketch is not None:
                 slot.authors.add(sketch)
             if judged.story:
                 slot.stories[judged.story] += 1
-            slot.terms.update(terms)
+            if slot.read < ENOUGH_TERMS:
+                slot.read += 1
+                terms = _terms(judged) if terms is None else terms
+                slot.terms.update(terms)
             _keep(slot.top, judged, reach)
 
     def records(self, now: datetime) -> list[Pulse]:
@@ -109,8 +116,8 @@ class PulseBatch:
                 minute=at,
                 counts=slot.counts,
                 sent_at=now,
-                departments=dict(slot.departments),
-                intents=dict(slot.intents),
+                departments=slot.departments,
+                intents=slot.intents,
                 campaigns=slot.campaigns,
                 authors=tuple(nsmallest(SKETCH, slot.authors)),
                 stories=_most(slot.stories, MOST_STORIES),
