@@ -1,0 +1,201 @@
+"""Reviews of games on Steam, new ones and edits, from the user reviews service of the Steam Web API.
+
+API: https://partner.steamgames.com/doc/webapi/IUserReviewsService (no key needed). It took the place of the store's
+`appreviews`, which Valve switched off on 22 October 2026; answers of that one have the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from pydantic import Field, SecretStr, field_validator
+
+from connectors import newest
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention, reveal
+from connectors.newest import Row, Sheet
+from connectors.reading import timestamp, whole
+from connectors.steam.languages import LANGUAGES
+from connectors.steam.markup import plain
+from pipeline.config.model import Duration
+from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
+from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating, State
+
+PAGE: Final = 100  # reviews of one answer at the most
+UPDATED, ALL = 2, 1  # of the API's enumerations: the last changed first; whoever paid, and where
+ASKED_AGAIN: Final = 3  # times at the most for a page that is empty in the middle
+SPARE: Final = 2  # reviews by which Steam's count may be wrong: what is hidden or banned counts for a while
+COMMUNITY: Final = "https://steamcommunity.com/profiles"
+MARKS: Final = {
+    "written_during_early_access": "early-access",
+    "received_for_free": "received-for-free",
+    "primarily_steam_deck": "steam-deck",
+    "refunded": "refunded",
+}
+"""What the API says of a review in a field of its own, and the tag for it."""
+
+
+class SteamSettings(PollingSettings):
+    """Which games."""
+
+    apps: tuple[int, ...] = Field(min_length=1, max_length=100)
+    """Numbers of the games: the digits after /app/ in their addresses in the store."""
+    languages: tuple[str, ...] = ()
+    """Languages to hear, by Steam's names, such as english, german, schinese; none is all."""
+    off_topic: bool = True
+    """Whether to hear what Steam takes for off-topic: the storms of reviews that it leaves out of its own scores."""
+    key: SecretStr | None = None
+    """Key of the Steam Web API, for those who ask more than Steam allows without."""
+    lookback: Duration = 604_800
+    """How far back the very first poll goes."""
+    overlap: Duration = Field(default=3600.0, le=604_800)
+    """How far each poll reaches back again: Steam shows some reviews late."""
+    poll_interval: Duration = Field(default=600.0, ge=0.05)
+    slowest_poll: Duration = Field(default=3600.0, ge=0.05)
+    base_url: str = "https://api.steampowered.com"
+
+    @field_validator("languages")
+    @classmethod
+    def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name.lower() not in LANGUAGES]
+        if unknown:
+            raise ValueError(f"Steam has no language {unknown[0]}; there are: {', '.join(LANGUAGES)}")
+        return tuple(dict.fromkeys(name.lower() for name in value))
+
+
+class Steam(PollingConnector[SteamSettings]):
+    """The cursor is, for each game, the time of the newest change, and where a walk through pages is."""
+
+    name = "steam"
+    settings_type = SteamSettings
+    facts = Facts(
+        auth="none; a key where more is asked",
+        cursor="time of the newest change of every game, and the page of a walk",
+        changes="edits; no deletions",
+        tested="a service of our own, recorded answers",
+    )
+    seen_limit: ClassVar[int] = 5_000
+
+    async def fetch(self, cursor: str | None) -> Page:
+        found = await newest.descend(
+            [str(app) for app in self.settings.apps],
+            cursor,
+            self._reviews,
+            now=self.clock(),
+            lookback=self.settings.lookback,
+            overlap=self.settings.overlap,
+        )
+        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
+
+    async def _reviews(self, app: str, at: str | None) -> Sheet:
+        """Return a page of a game's reviews, the last changed first.
+
+        The end is an empty page, a cursor that repeats itself, or as many as there are. Busy days bring empty pages
+        before the end: they are asked for again, and told as a gap when they stay.
+        """
+        seen, total, place = _place(at)
+        for _ in range(ASKED_AGAIN):
+            found = await self._asked(app, place)
+            rows = [row for row in found.get("reviews") or () if isinstance(row, dict)]
+            if total is None:
+                total = whole(found.get("total_matching", (found.get("query_summary") or {}).get("total_reviews")))
+            is_short = not rows and total is not None and seen + SPARE < total
+            if not is_short:
+                break
+        following, seen = found.get("cursor"), seen + len(rows)
+        is_over = not rows or (total is not None and seen >= total) or following in (None, "", "*", place)
+        named = [(_changed(row), {**row, "earshot_app": app}) for row in rows]
+        return Sheet(named, None if is_over else json.dumps([seen, total, following]), is_cut=is_short)
+
+    async def _asked(self, app: str, at: str) -> Row:
+        asked = {
+            "appid": int(app),
+            "filter": UPDATED,
+            "languages": list(self.settings.languages) or ["all"],
+            "review_type": 0,
+            "purchase_type": ALL,
+            "filter_offtopic_activity": not self.settings.off_topic,
+            "num_per_page": PAGE,
+            "cursor": at,
+        }
+        params = {"input_json": json.dumps(asked, separators=(",", ":"))}
+        key = reveal(self.settings.key)
+        url = f"{self.settings.base_url}/IUserReviewsService/GetAppReviews/v1/"
+        body = (await self.http.get_json(url, {**params, **({"key": key} if key else {})})).json
+        found = body.get("response") if isinstance(body, dict) else None
+        if not isinstance(found, dict):
+            raise SourceUnavailableError(f"{self.instance}: the answer holds no reviews")
+        if not found:
+            raise SourceRefusedError(f"{self.instance}: Steam has no game {app} — take its number from the store")
+        return found
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        return newest.cursor_at([str(app) for app in self.settings.apps], since)
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        return newest.time_of(cursor)
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        """Read a review: a thumb up or down, which is a rating of 1 or 0."""
+        if not {"recommendationid", "review"} <= row.keys():
+            return None
+        rich, author = plain(row["review"]), row.get("author") or {}
+        created, changed = timestamp(row.get("timestamp_created")), timestamp(row.get("timestamp_updated"))
+        is_edited = created is not None and changed is not None and changed > created
+        return mention(
+            cls.name,
+            row["recommendationid"],
+            created_at=created or changed,
+            now=now,
+            text=rich.text,
+            revision=int(changed.timestamp() * 1000) if changed and is_edited else 0,
+            state=State.EDITED if is_edited else None,
+            kind=Kind.REVIEW,
+            language=LANGUAGES.get(str(row.get("language"))),
+            url=_address(author, row.get("earshot_app")),
+            author=_author(author),
+            rating=Rating(value=float(bool(row["voted_up"])), best=1.0, worst=0.0) if "voted_up" in row else None,
+            engagement=Engagement(
+                likes=whole(row.get("votes_up")),
+                replies=(whole(row.get("comment_count")) or 0) + bool(row.get("developer_response")),
+            ),
+            subject=row.get("earshot_app"),
+            tags=list(_tags(row, author)),
+            links=rich.links,
+        )
+
+
+def _place(at: str | None) -> tuple[int, int | None, str]:
+    """Return how many reviews of a walk were seen, how many there are, and Steam's cursor."""
+    if at is None:
+        return 0, None, "*"
+    seen, total, place = json.loads(at)
+    return int(seen), None if total is None else int(total), str(place)
+
+
+def _changed(row: Row) -> float | None:
+    at = timestamp(row.get("timestamp_updated") or row.get("timestamp_created"))
+    return None if at is None else at.timestamp()
+
+
+def _author(author: Row) -> Author | None:
+    who = author.get("steamid")
+    return Author(id=str(who), name=author.get("personaname") or None, url=f"{COMMUNITY}/{who}") if who else None
+
+
+def _address(author: Row, app: str | None) -> str | None:
+    """Return where a review can be read: beside the author's others, where the answer does not say of which game."""
+    who = author.get("steamid")
+    return f"{COMMUNITY}/{who}/recommended/{app or ''}" if who else None
+
+
+def _tags(row: Row, author: Row) -> Iterator[str]:
+    minutes = whole(author.get("playtime_at_review"))
+    if minutes is not None:
+        yield f"played-{minutes // 60}h"
+    yield from (tag for name, tag in MARKS.items() if row.get(name) is True)
+    if row.get("steam_purchase") is False:
+        yield "not-bought-on-steam"
