@@ -38,5 +38,5 @@ def plain(text: str | None) -> Rich:
     bare = _TAG.sub(shown, whole)
     links += (address.rstrip(".,;:!?)'") for address in _ADDRESS.findall(bare))
     bare = re.sub(r"[ \t]+", " ", bare)
-    bare = re.sub(r" ?\n ?", "\n", bare)
+    bare = re.sub(r"\n\s*- ", "\n- ", re.sub(r" ?\n ?", "\n", bare))
     return Rich(re.sub(r"\n{3,}", "\n\n", bare).strip(), tuple(dict.fromkeys(links)))
