@@ -10,6 +10,7 @@ their place; it is what Faust calls when partitions come and go.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
@@ -91,6 +92,9 @@ def make(
         broker_request_timeout=30.0,
         stream_wait_empty=False,  # the agent does not acknowledge: there would be no end of waiting
         stream_buffer_maxsize=1024,
+        # Faust's assignor asserts that an assignment bears its own address. A member with a lasting name gets that of
+        # its predecessor back, so the address is made of the name, not of a port that changes. Nobody calls it.
+        canonical_url=URL(f"http://{_host_name(instance)}"),
         web_enabled=port is not None,
         web_bind="127.0.0.1",
         web_host="127.0.0.1",
@@ -99,6 +103,11 @@ def make(
     )
     app.partitions = partitions
     return app
+
+
+def _host_name(instance: str) -> str:
+    """Return a worker's name as one that may stand in an address."""
+    return re.sub(r"[^a-z0-9-]+", "-", instance.lower()).strip("-") or "worker"
 
 
 def credentials(settings: Mapping[str, Any]) -> Any:
