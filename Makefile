@@ -65,8 +65,17 @@ generate: $(VENV)/.dev ## Make schemas, AsyncAPI, dashboards and the editor sche
 	$(BIN)/python -m connectors.table
 	$(BIN)/python deploy/grafana/build.py
 
-bench: $(VENV)/.run ## Measure triage against the bare VADER loop
-	$(BIN)/earshot bench triage
+bench: $(VENV)/.run .venv-bench/.done ## Measure triage against the bare VADER loop and other engines
+	$(BIN)/earshot bench triage $(ARGS)
+
+# The peers, each apart: they pin Kafka clients of other versions. Only for the benchmark.
+.venv-bench/.done:
+	@echo "installing Quix Streams and Bytewax into .venv-bench (once) …"
+	@for peer in quix:quixstreams==3.28.1 bytewax:bytewax==0.21.1; do \
+		$(PYTHON) -m venv .venv-bench/$${peer%%:*} || exit 1; \
+		.venv-bench/$${peer%%:*}/bin/python -m pip install --disable-pip-version-check --quiet --only-binary :all: \
+			$${peer#*:} confluent-kafka vaderSentiment==3.3.2 || exit 1; done
+	@touch $@
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.bench.messages import config, fill
 from pipeline.broker import admin
+from pipeline.contract.errors import ConfigError
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime.declared import declared
 from pipeline.runtime.triage import STAGE, TriageWorker
 from pipeline.topology import MENTIONS, Topic
 
-PEERS = ("confluent-loop", "faust", "quix")
+PEERS = ("confluent-loop", "faust", "quix", "bytewax")
+OWN_ENVIRONMENTS = ("quix", "bytewax")  # they pin a Kafka client of another version: `make bench` installs them apart
 TIMEOUT = 600.0
 
 
-def run_peer(module: str, *arguments: str) -> float:
+def python_of(peer: str) -> str | None:
+    """Return the Python that has this peer's packages, None where they are not installed.
+
+    EARSHOT_BENCH_ENVS is the folder of their environments, `.venv-bench` without it.
+    """
+    if peer not in OWN_ENVIRONMENTS:
+        return sys.executable
+    found = Path(os.environ.get("EARSHOT_BENCH_ENVS", ".venv-bench")) / peer / "bin" / "python"
+    return str(found.absolute()) if found.exists() else None
+
+
+def run_peer(module: str, *arguments: str, python: str = sys.executable) -> float:
     """Run one peer as a process of its own; return messages per second."""
+    script = Path(__file__).parent / "peers" / f"{module}.py"
     done = subprocess.run(  # noqa: S603 - our own modules
-        [sys.executable, "-m", f"pipeline.bench.peers.{module}", *arguments],
+        [python, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -105,13 +119,18 @@ def _peer(peer: str, bootstrap: str, count: int) -> float:
             return run_peer("confluent_loop", bootstrap, "bench-in", "bench-out", str(count))
         if peer == "faust":
             return run_peer("faust_app", bootstrap, "bench-in", "bench-out", str(min(count, 15_000)), folder)
-        return run_peer("quix_app", bootstrap, "bench-in", "bench-out", str(min(count, 30_000)), folder)
+        python = python_of(peer) or sys.executable
+        if peer == "bytewax":
+            return run_peer("bytewax_flow", bootstrap, "bench-in", "bench-out", str(count), python=python)
+        return run_peer("quix_app", bootstrap, "bench-in", "bench-out", str(min(count, 30_000)), folder, python=python)
 
 
 def available(peers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those peers whose packages are installed."""
-    missing = {"quix"} if find_spec("quixstreams") is None else set()
-    return tuple(peer for peer in peers if peer not in missing)
+    """Return those peers whose packages are installed. Raises ConfigError for a name that is none."""
+    unknown = [peer for peer in peers if peer not in PEERS]
+    if unknown:
+        raise ConfigError(f"there is no peer {', '.join(unknown)}; there are: {', '.join(PEERS)}")
+    return tuple(peer for peer in peers if python_of(peer) is not None)
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.cli.options import broker_option
+from pipeline.cli.options import broker_option, fail
 
 
 def _say(line: str) -> None:
@@ -53,24 +54,62 @@ def growth(mentions: int, rounds: int) -> None:
 @broker_option
 @click.option("--mentions", default=40_000, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--peers", default="confluent-loop,faust,quix", show_default=True, help="Which others to run.")
-def triage(broker: str | None, mentions: int, rounds: int, peers: str) -> None:
+@click.option("--peers", default="confluent-loop,faust,quix,bytewax", show_default=True, help="Which others to run.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Also draw it, as SVG.")
+def triage(broker: str | None, mentions: int, rounds: int, peers: str, plot: Path | None) -> None:
     """Triage with everything on, against the bare VADER loop and other engines, on a broker of its own."""
+    from pipeline.bench.plot import bars
     from pipeline.bench.triage import available, fresh_broker, measure
+    from pipeline.contract.errors import EarshotError
 
-    wanted = available(tuple(peer for peer in peers.split(",") if peer))
-    with fresh_broker(broker) as client:
-        _print(measure(client, count=mentions, peers=wanted, rounds=rounds, say=_say))
+    asked = tuple(peer for peer in peers.split(",") if peer)
+    try:
+        wanted = available(asked)
+        if missing := [peer for peer in asked if peer not in wanted]:
+            _say(f"not installed, left out: {', '.join(missing)} (`make bench` installs them apart)")
+        with fresh_broker(broker) as client:
+            result = measure(client, count=mentions, peers=wanted, rounds=rounds, say=_say)
+    except EarshotError as error:
+        fail(str(error))
+    _print(result)
+    if plot:
+        ratios = dict(sorted(result["ratio_to_bare_vader"].items(), key=lambda pair: -pair[1]))
+        title = "Mentions a second against the bare VADER loop, one worker"
+        plot.write_text(bars(title, ratios, unit="×", marked="earshot"), "utf-8")
 
 
 @bench.command()
 @broker_option
-@click.option("--rate", default=200, show_default=True, help="Mentions a second.")
-@click.option("--seconds", default=30, show_default=True)
-def latency(broker: str | None, rate: int, seconds: int) -> None:
+@click.option("--rates", default="10,100,1000,5000", show_default=True, help="Mentions a second.")
+@click.option("--seconds", default=20, show_default=True, help="How long at each rate.")
+def latency(broker: str | None, rates: str, seconds: int) -> None:
     """From publishing a page to the department's topic."""
     from pipeline.bench.latency import measure
     from pipeline.bench.triage import fresh_broker
 
     with fresh_broker(broker) as client:
-        _print(measure(client, rate=rate, seconds=seconds))
+        _print(measure(client, rates=[int(rate) for rate in rates.split(",")], seconds=seconds, say=_say))
+
+
+@bench.command()
+@click.option("--mentions", default=30_000, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+def scaling(mentions: int, rounds: int) -> None:
+    """Two triage workers against one, on a broker of its own."""
+    import tempfile
+
+    from pipeline.bench.scaling import measure
+    from pipeline.broker.embedded import EmbeddedKafka
+
+    with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder)) as kafka:
+        client = {"bootstrap.servers": kafka.bootstrap}
+        _print(measure(client, kafka.pid, count=mentions, rounds=rounds, say=_say))
+
+
+@bench.command()
+@click.option("--rounds", default=3, show_default=True)
+def start(rounds: int) -> None:
+    """How long `earshot --help` and `earshot up` take, and the memory of each role."""
+    from pipeline.bench.starting import measure
+
+    _print(measure(rounds, _say))

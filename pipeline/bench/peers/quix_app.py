@@ -1,4 +1,4 @@
-"""Quix Streams, exactly once. Needs the extra: pip install 'earshot[bench]'."""
+"""Quix Streams, exactly once. Runs in an environment of its own, which `make bench` makes."""
 
 from __future__ import annotations
 
