@@ -1,314 +1,53 @@
 """How likely a mention is spam, with reasons. Precision first: what is marked is set aside for a person, not lost.
 
-Signs are counted in points; from 2 points on the score is 0.5 and more. A genuine complaint may have one sign (a
-link, capitals, "free"), hardly ever several of different kinds. The wordings are written here.
+Signs are counted in points; from 2 points on the score is 0.5 and more. The wordings are in `pipeline/rules/spam.yaml`.
+A genuine complaint may have one sign (a link, capitals, "free"), hardly ever several of different kinds; and who speaks
+to an account about an own order, flight or bill is believed more than who speaks to everybody.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from pipeline.core.routing.wordings import Wordings
+
+ENOUGH: Final = 2.0
+MOST_OF_EACH: Final = 4  # words of an advertisement that count
+WEAK: Final = 1.0  # signs below say nothing alone
+WRAPPED: Final = "//t.co/"  # how X writes pictures and quoted posts: no link somebody spreads
+ADDRESSED: Final = 0.8  # points taken from who speaks to an account
+FEW_WORDS: Final = 25  # those of the link itself among them
+LINK_ALONE: Final = 3  # a link and at most so many words beside it are no words of one's own
 
 _LINK: Final = re.compile(
-    r"https?://[^\s]+|\bwww\.[^\s]+|\b[a-z0-9-]+\.(?:com|net|info|biz|xyz|top|click|ru|tk|ly|co/)[^\s]*", re.IGNORECASE
+    r"(?:https?://|\bwww\.)\S+|\b[\w-]{1,63}\.(?:com|net|info|biz|xyz|top|click|ru|tk|tv)\b\S*", re.IGNORECASE
 )
-_PRICE: Final = re.compile(r"[£$€]\s?\d[\d,.]*|\b\d[\d,.]*\s?(?:usd|gbp|eur|dollars|pounds|p/min|ppm)\b", re.IGNORECASE)
+_BROUGHT: Final = re.compile(  # who follows these brings somebody money or followers
+    r"[?&](?:ref|r|a|aff|friend|invite)=\w|#friend=|gofundme\.com|indiegogo\.com|kickstarter\.com|patreon\.com"
+    r"|adf\.ly|linkbucks|binbox|shorte\.st|ebay\.[a-z.]+/(?:itm|usr)|/watch\?v=|\bwatch\?v="
+    r"|facebook\.com/(?:pages|photo|profile|groups|video|events)|soundcloud\.com/|vimeo\.com/\d",
+    re.IGNORECASE,
+)
+_NUMBERS: Final = re.compile(r"[0-9](?:[0-9]{4}| ?[pP](?:[^a-zA-Z]|$|[a-z]{2,4}\b)|/[mwM])")  # before the dearer ones
 _PREMIUM: Final = re.compile(
-    r"\b(?:0[89]\d{8,9}|\d{5})\b|\b\d+p(?:/| per )?(?:min|msg|text)|150p|p&p|txt\b.*\bto\b.*\d{4,}", re.IGNORECASE
+    r"\b0[89]\d{2} ?\d{3} ?\d{2} ?\d{1,3}\b|\b070\d{8}\b|\b80009\d{5}\b|\b0[89]\d{8,9}\w?", re.IGNORECASE
+)
+_ORDER: Final = re.compile(r"\b(?:txt|text|send|sms)\s+[\"'(]?\w+[\"')]?\s+(?:to|2)[: ]*\d{4,6}\b", re.IGNORECASE)
+_SHORT: Final = re.compile(r"\b(?:txt|text|send|sms|call|to|on)\b.{0,40}?\b[4-9]\d{4}\b", re.IGNORECASE | re.DOTALL)
+_TARIFF: Final = re.compile(
+    r"\d ?p(?:ence)? ?(?:/|per|a|pm|min|msg|txt|sms)|ppm|£ ?\d[\d.]* ?(?:/|per|a) ?(?:min|wk|week|msg|txt|month)|\b150p|po ?box",
+    re.IGNORECASE,
 )
 _COIN: Final = re.compile(
-    r"\b(?:airdrop|presale|memecoin|shitcoin|forex|binary options|crypto signals?|btc|eth|usdt|nft mint|whitelist spot|100x)\b|\$[A-Z]{3,6}\b"
+    r"\b(?:airdrop|presale|memecoin|shitcoin|forex|binary options|btc|eth|usdt|nft mint|whitelist spot|100x)\b|\$[A-Z]{3,6}\b"
 )
-
-# Points a wording is worth. In text order of effort: two points alone are enough.
-_WORDINGS: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
-    "asks to subscribe": (
-        2.0,
-        (
-            "subscribe to my",
-            "sub to my",
-            "subscribe my",
-            "sub me",
-            "subscribe back",
-            "sub4sub",
-            "sub 4 sub",
-            "check out my channel",
-            "check my channel",
-            "checkout my channel",
-            "visit my channel",
-            "my youtube channel",
-            "check out my video",
-            "check out my new",
-            "check out my music",
-            "check out our channel",
-            "check out this channel",
-            "check out my cover",
-            "check out our",
-            "please subscribe",
-            "plz subscribe",
-            "pls subscribe",
-            "subscribe me",
-            "follow me on",
-            "follow for follow",
-            "f4f",
-            "like my page",
-            "like my video",
-            "add me on",
-            "watch my video",
-            "watch my videos",
-            "my new song",
-            "my latest song",
-            "give my",
-            "on my channel",
-            "look at my channel",
-            "come check",
-            "my first video",
-            "my remix",
-            "i make videos",
-            "subscribe and",
-            "and subscribe",
-            "subscribe for",
-            "subscribe if",
-            "subscribe pls",
-            "subscribe please",
-            "subscribe now",
-            "ill sub back",
-            "check out this video",
-            "check out my",
-            "check out this playlist",
-            "support my",
-            "support me",
-            "share our",
-            "our songs",
-            "check us out",
-            "visit our",
-            "new channel",
-            "my channel",
-            "our channel",
-            "my cover",
-            "this channel",
-            "sub to",
-            "subscribers",
-            "check me out",
-            "please check out",
-            "plz check out",
-            "pls check out",
-            "go check out",
-            "check this out",
-            "check out mine",
-        ),
-    ),
-    "promises money": (
-        2.0,
-        (
-            "earn money",
-            "make money",
-            "making money",
-            "extra income",
-            "work from home",
-            "passive income",
-            "financial freedom",
-            "per day from home",
-            "easy money",
-            "get rich",
-            "double your",
-            "guaranteed returns",
-            "dm me for",
-            "inbox me",
-            "whatsapp me",
-            "investment platform",
-            "trading signals",
-            "paid surveys",
-            "free money",
-            "cash prize",
-            "cash reward",
-            "got paid",
-            "money online",
-            "online jobs",
-            "earning money",
-        ),
-    ),
-    "prize or giveaway": (
-        2.0,
-        (
-            "you have won",
-            "you've won",
-            "u have won",
-            "have been selected",
-            "been chosen",
-            "claim your",
-            "to claim",
-            "claim call",
-            "claim code",
-            "win a free",
-            "won a guaranteed",
-            "guaranteed gift",
-            "free gift card",
-            "gift card giveaway",
-            "giveaway alert",
-            "click the link to win",
-            "retweet to win",
-            "rt to win",
-            "rt and follow",
-            "follow and rt",
-            "follow and retweet",
-            "tag 3 friends",
-            "tag three friends",
-            "enter to win",
-            "free entry",
-            "weekly draw",
-            "prize draw",
-            "prize guaranteed",
-            "bonus prize",
-            "awarded a",
-            "holiday prize",
-            "winner announced",
-            "lucky winner",
-            "free iphone",
-            "free ringtone",
-            "free followers",
-            "free likes",
-            "get free followers",
-            "urgent you",
-            "final attempt",
-            "final notice",
-            "attempt to contact",
-            "awarded",
-        ),
-    ),
-    "text to a number": (
-        2.0,
-        (
-            "text stop",
-            "reply stop",
-            "txt stop",
-            "stop to",
-            "to unsubscribe text",
-            "unsubscribe text",
-            "call from landline",
-            "from landline",
-            "from land line",
-            "free msg",
-            "freemsg",
-            "per msg",
-            "150p",
-            "tone of the",
-            "polyphonic",
-            "mobile content",
-            "sms services",
-            "sexy singles",
-            "cust care",
-            "nokia mobile",
-            "colour mobile",
-            "optout",
-            "caller prize",
-            "await collection",
-            "blind date",
-            "ringtone",
-            "ringtones",
-            "tones",
-            "premium phone",
-        ),
-    ),
-    "advertisement": (
-        1.0,
-        (
-            "txt",
-            "call now",
-            "call free",
-            "reply yes",
-            "national rate",
-            "ts and cs",
-            "tcs",
-            "t&cs",
-            "camcorder",
-            "free camera",
-            "latest nokia",
-            "chat now",
-            "txts",
-            "voucher",
-            "opt out",
-            "identifier code",
-            "land line",
-            "18+",
-            "xxx",
-            "matches",
-            "reward",
-            "awarded",
-            "selected",
-            "winner",
-            "prize",
-            "unredeemed",
-            "hottest",
-            "download",
-            "text",
-            "rcvd",
-            "unsubscribe",
-            "subscription",
-            "subscribed",
-            "customers",
-            "competition",
-            "offer",
-        ),
-    ),
-    "adult": (
-        2.0,
-        (
-            "sexy girls",
-            "hot girls",
-            "hot singles",
-            "xxx",
-            "porn",
-            "onlyfans",
-            "nudes",
-            "adult cam",
-            "webcam girls",
-            "horny",
-            "local girls",
-            "sex cam",
-            "milf",
-            "18+",
-            "dating service",
-        ),
-    ),
-    "coin": (
-        2.0,
-        (
-            "airdrop",
-            "presale",
-            "crypto giveaway",
-            "bitcoin giveaway",
-            "free bitcoin",
-            "btc giveaway",
-            "send eth",
-            "token launch",
-            "to the moon",
-            "pump group",
-        ),
-    ),
-    "buys attention": (
-        0.8,
-        (
-            "free",
-            "click here",
-            "click this",
-            "link in bio",
-            "limited time",
-            "act now",
-            "order now",
-            "cheap",
-            "discount code",
-            "promo code",
-            "use code",
-            "sign up",
-            "signup",
-            "win",
-            "visit",
-        ),
-    ),
-}
-_ENOUGH: Final = 2.0
 
 
 class Spam(NamedTuple):
@@ -318,40 +57,103 @@ class Spam(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def _index() -> dict[str, list[tuple[tuple[str, ...], str, float]]]:
-    found: dict[str, list[tuple[tuple[str, ...], str, float]]] = {}
-    for reason, (points, phrases) in _WORDINGS.items():
-        for phrase in phrases:
-            first, *rest = phrase.split()
-            found.setdefault(first, []).append((tuple(rest), reason, points))
-    return found
+class Sign(NamedTuple):
+    """A kind of spam: what each of its wordings is worth, and whether several of them count more than one."""
+
+    name: str
+    points: float
+    each: bool
 
 
-_PHRASES: Final = _index()
+class Signs:
+    """The shipped signs, ready to be looked for. `version` is the SHA-256 of their file."""
+
+    def __init__(self, text: str) -> None:
+        rows: list[Mapping[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["signs"]  # noqa: S506 - both are safe
+        self.version = hashlib.sha256(text.encode()).hexdigest()
+        self.rows = rows
+        self.signs = tuple(Sign(row["name"], float(row["points"]), bool(row.get("each", False))) for row in rows)
+        numbered: dict[int, Sequence[str]] = {}
+        for index, row in enumerate(rows):
+            numbered[index] = row["when"]
+            numbered[-1 - index] = row.get("unless", ())
+        self._wordings = Wordings(numbered)
+
+    def find(self, words: Sequence[str]) -> dict[str, float]:
+        """Return the points of the signs that the words give."""
+        hits = self._wordings.find(words)
+        if not hits:
+            return {}
+        found: dict[int, set[tuple[str, ...]]] = {}
+        forbidden: set[int] = set()
+        for start, end, says in hits:
+            for number in says:
+                if number < 0:
+                    forbidden.add(-1 - number)
+                else:
+                    found.setdefault(number, set()).add(tuple(words[max(0, start) : end]))
+        points: dict[str, float] = {}
+        for number, wordings in found.items():
+            sign = self.signs[number]
+            if number not in forbidden:
+                points[sign.name] = sign.points * (min(MOST_OF_EACH, len(wordings)) if sign.each else 1)
+        return points
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Signs:
+    """Return the signs that come with earshot."""
+    return Signs((files("pipeline") / "rules" / "spam.yaml").read_text(encoding="utf-8"))
+
+
 _CLEAN: Final = Spam(0.0, ())
 
 
 def score(text: str, words: Sequence[str]) -> Spam:
     """Return how likely a text is spam; `words` are its lower-case words. Linear in the length of the text."""
-    signs: dict[str, float] = {}
-    for place, known in enumerate(map(_PHRASES.get, words)):
-        if known is None:
-            continue
-        for rest, reason, points in known:
-            if signs.get(reason, 0.0) < points and tuple(words[place + 1 : place + 1 + len(rest)]) == rest:
-                signs[reason] = points
+    signs = shipped().find(words)
+    if signs or (len(words) <= FEW_WORDS and WRAPPED not in text and ("http" in text or "www." in text.lower())):
+        _judge_links(text, signs)
+    if "£" in text or _NUMBERS.search(text) is not None:
+        _judge_numbers(text, signs)
     if not signs:
-        return _CLEAN  # links, prices and numbers alone are no spam
-    if "." in text and ("http" in text or "www" in text or _LINK.search(text)):
-        signs["link"] = 0.5 + (1.0 if text.count("http") > 2 else 0.0)
-    if _PREMIUM.search(text):
-        signs["premium number"] = 1.0
-    if _PRICE.search(text):
-        signs["price"] = 0.6
-    if _COIN.search(text):
-        signs["coin"] = max(signs.get("coin", 0.0), 1.2)
-    total = sum(signs.values())
+        return _CLEAN
     strongest = max(signs.values())
-    if strongest < 1.0:  # weak signs only
-        total = min(total, 1.0)
-    return Spam(round(min(0.99, 0.5 * (total / _ENOUGH) ** 1.5), 3), tuple(signs))
+    if strongest >= WEAK:
+        if "$" in text or "€" in text or "£" in text:
+            signs["price"] = 0.5
+        if _COIN.search(text) is not None:
+            signs["coin"] = max(signs.get("coin", 0.0), 1.2)
+    total = sum(signs.values()) if strongest >= WEAK else min(1.0, sum(signs.values()))
+    if text.startswith("@"):
+        total -= ADDRESSED
+    if total <= 0:
+        return _CLEAN
+    return Spam(round(min(0.99, 0.5 * (total / ENOUGH) ** 1.5), 3), tuple(signs))
+
+
+def _judge_links(text: str, signs: dict[str, float]) -> None:
+    """Add what the links of a text say."""
+    if "." not in text or not (links := len(_LINK.findall(text))):
+        return
+    rest = _LINK.sub(" ", text)
+    if _BROUGHT.search(text) is not None:
+        signs["brings its author something"] = 1.6
+    if "@" not in rest and "#" not in rest and WRAPPED not in text and sum(map(str.isalpha, rest)) <= 5 * LINK_ALONE:
+        signs["a link without words"] = 2.0
+    elif signs or links > 2:
+        signs["link"] = 0.5 + (1.0 if links > 2 else 0.0)
+
+
+def _judge_numbers(text: str, signs: dict[str, float]) -> None:
+    """Add what telephone numbers, short codes and tariffs say."""
+    if _PREMIUM.search(text) is not None:
+        signs["premium number"] = 1.6
+    if _ORDER.search(text) is not None:
+        signs["text to a number"] = 2.0
+    elif _SHORT.search(text) is not None:
+        signs["short code"] = 1.3
+    if _TARIFF.search(text) is not None:
+        signs["tariff"] = 1.4
+    if "£" in text and signs:
+        signs["price"] = 0.5

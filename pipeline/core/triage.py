@@ -40,6 +40,7 @@ from pipeline.core.routing.router import Reading, Router
 from pipeline.core.routing.wordings import words
 from pipeline.core.sentiment.score import Lexical, SentimentModel
 from pipeline.core.spam import score as score_spam
+from pipeline.core.spam import shipped as shipped_signs
 from pipeline.core.taught import Taught
 
 HEARTBEAT: Final = "heartbeat"  # the source name of the connectors role's own mentions
@@ -344,7 +345,8 @@ class Triage:
         return gone
 
     def _digest(self) -> str:
-        known = f"{self._router.version} {self._feeling.version} {self._taught.version} {self._fixed}"
+        spam = shipped_signs().version
+        known = f"{self._router.version} {self._feeling.version} {spam} {self._taught.version} {self._fixed}"
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:12]
 
 
