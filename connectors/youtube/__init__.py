@@ -1,0 +1,1 @@
+"""YouTube: videos, and what is said under them."""
