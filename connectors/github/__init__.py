@@ -1,0 +1,1 @@
+"""Issues, pull requests, discussions and comments on GitHub."""

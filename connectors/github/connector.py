@@ -1,0 +1,204 @@
+"""GitHub: issues, pull requests, discussions and their comments, of repositories or wherever words are said.
+
+API: https://docs.github.com/rest (a token for more than a few requests, and for discussions). Everything is read
+forwards by the time of its last change, so a burst is walked through page by page and nothing between is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from connectors import places, reading
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, reveal
+from connectors.github import discussions, texts, walking
+from connectors.github.walking import Asked, Found
+from connectors.http import Answer, as_json
+from connectors.places import Row
+from pipeline.config.model import Duration
+from pipeline.contract.errors import RateLimitedError, SourceUnavailableError
+from pipeline.contract.events import Mention
+
+PER_PAGE: Final = 100
+API_VERSION: Final = "2022-11-28"
+SECONDARY: Final = 60.0  # https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+SEARCH: Final = "search"
+REPOSITORY: Final = re.compile(r"^[\w.-]+/[\w.-]+$")
+
+
+class GithubSettings(PollingSettings):
+    """Where to listen: in repositories, or for words everywhere."""
+
+    repositories: tuple[str, ...] = Field(default=(), max_length=200)
+    """Repositories whose issues, pull requests and comments are heard, as owner/name."""
+    query: str = Field(default="", max_length=200)
+    """What to search for in the issues and pull requests of all repositories, in GitHub's own search language."""
+    discussions: bool = False
+    """Whether discussions are heard, too; that needs a token."""
+    token: SecretStr | None = None
+    """Access token; without one GitHub answers 60 requests an hour."""
+    lookback: Duration = 86_400
+    """How far back the very first poll goes."""
+    overlap: Duration = Field(default=300.0, le=86_400)
+    """How far each poll reaches back again: the search learns of some texts late."""
+    base_url: str = "https://api.github.com"
+
+    @field_validator("repositories")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        bare = [one.strip().removeprefix("https://github.com/").strip("/") for one in value]
+        if any(not REPOSITORY.match(one) for one in bare):
+            raise ValueError("write repositories as owner/name, such as acme/kettle")
+        return tuple(dict.fromkeys(bare))
+
+    @model_validator(mode="after")
+    def _choose(self) -> GithubSettings:
+        if not self.repositories and not self.query:
+            raise ValueError("say where to listen: `repositories: [owner/name]`, or `query: your brand`")
+        if self.discussions and self.token is None:
+            raise ValueError("`discussions` needs a `token`")
+        return self
+
+
+class Github(PollingConnector[GithubSettings]):
+    """The cursor holds a place for each question (`walking`): up to what time of change everything was given."""
+
+    name = "github"
+    settings_type = GithubSettings
+    facts = Facts(
+        auth="none for 60 requests an hour; a token",
+        cursor="time of the newest change of every question",
+        changes="edits of comments; with a token all edits, and deletions",
+        tested="Octokit's server of recorded answers, a server of our own",
+    )
+    seen_limit: ClassVar[int] = 3_000
+
+    def questions(self) -> Iterator[str]:
+        """Yield the names under which the cursor keeps a place."""
+        for repository in self.settings.repositories:
+            yield from (f"{kind}:{repository}" for kind in ("issues", "issues/comments", "pulls/comments"))
+        if self.settings.query:
+            yield "search"
+        if self.settings.discussions:
+            yield from (f"discussions:{one}" for one in self.settings.repositories or ("",))
+
+    async def fetch(self, cursor: str | None) -> Page:
+        known = places.read(cursor)
+        first = self.clock().timestamp() - self.settings.lookback
+        rows: list[Row] = []
+        gaps: list[Gap | None] = []
+        waiting = [name for name in self.questions() if known.get(name, {}).get("more")]
+        for name in waiting or self.questions():
+            place = known.get(name, {})
+            request = walking.asked(place, first, self.settings.overlap)
+            found = await self._ask(name, request)
+            rows += (row for row in found.rows if self._is_new(name, row, request.floor))
+            known[name], gap = walking.after(place, request, found)
+            gaps.append(gap)
+        rows.sort(key=lambda row: str(row.get("created_at") or row.get("createdAt") or ""))
+        is_full = any(place.get("more") for place in known.values())
+        return self.page(rows, places.written(known), is_full=is_full, gap=places.together(gaps))
+
+    @staticmethod
+    def _is_new(name: str, row: Row, floor: float) -> bool:
+        """Whether a text is to be given: an issue's time moves with all that happens to it, a comment's with edits."""
+        if name.startswith(("issues/", "pulls/")):
+            return True
+        times = (walking.time_of(row, clock) for clock in ("created_at", "createdAt", "lastEditedAt"))
+        return max((at for at in times if at is not None), default=floor) >= floor
+
+    async def _ask(self, name: str, request: Asked) -> Found:
+        kind, _, repository = name.partition(":")
+        time = datetime.fromtimestamp(request.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if kind == "discussions":
+            where = f"repo:{repository}" if repository else self.settings.query
+            data = await self._graphql(discussions.SEARCH, {"q": f"{where} updated:>={time} sort:updated-asc"})
+            found = data.get("search")
+            if not isinstance(found, dict):
+                raise SourceUnavailableError(f"{self.instance}: the answer holds no discussions")
+            is_full = bool((found.get("pageInfo") or {}).get("hasNextPage"))
+            return Found(list(discussions.texts_of(found)), "updatedAt", is_full=is_full, depth=discussions.PER_PAGE)
+        params = {"per_page": str(PER_PAGE), "page": str(request.page)}
+        if kind == SEARCH:
+            params |= {"q": f"{self.settings.query} created:>={time}", "sort": "created", "order": "asc"}
+            body = (await self._get("search/issues", params)).json
+            if not isinstance(body, dict) or not isinstance(body.get("items"), list):
+                raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
+            rows, is_partial = _objects(body["items"]), bool(body.get("incomplete_results"))
+            is_full = len(rows) >= PER_PAGE
+            return Found(rows, "created_at", is_full=is_full, is_partial=is_partial, depth=walking.DEPTH)
+        params |= {"since": time, "sort": "updated", "direction": "asc"}
+        if kind == "issues":
+            params["state"] = "all"
+        answer = await self._get(f"repos/{repository}/{kind}", params, request.etag)
+        if answer.is_unchanged:
+            return Found(is_unchanged=True)
+        if not isinstance(answer.json, list):
+            raise SourceUnavailableError(f"{self.instance}: the answer is no list")
+        rows = _objects(answer.json)
+        is_full = len(rows) >= PER_PAGE or 'rel="next"' in answer.headers.get("link", "")
+        return Found(rows, is_full=is_full, etag=answer.headers.get("etag"))
+
+    async def _get(self, path: str, params: Mapping[str, str], etag: str | None = None) -> Answer:
+        headers = self._headers() | ({"If-None-Match": etag} if etag else {})
+        return await self.http.get_json(f"{self.settings.base_url}/{path}", params, headers, meaning=secondary_limit)
+
+    def _headers(self) -> dict[str, str]:
+        token = reveal(self.settings.token)
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
+        return headers | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    async def _graphql(self, query: str, variables: Row) -> Row:
+        url = f"{self.settings.base_url.removesuffix('/v3')}/graphql"
+        given = {"query": query, "variables": variables}
+        headers = self._headers()
+        body = as_json(await self.http.request("POST", url, json=given, headers=headers, meaning=secondary_limit))
+        error = discussions.error_of(body)
+        if error is not None:
+            raise error
+        data: Row = body["data"]
+        return data
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        at = since.timestamp()
+        return places.written({name: {"at": at, "floor": at, "more": True} for name in self.questions()})
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        times = [at for place in places.read(cursor).values() if (at := places.number(place, "at")) is not None]
+        return datetime.fromtimestamp(min(times), UTC) if times else None
+
+    @staticmethod
+    def unique(found: Iterable[Mention | str | None]) -> Iterator[Mention]:
+        """Yield the mentions, each revision and state once, told apart by their address, too.
+
+        What is recorded for tests often bears one made-up id throughout.
+        """
+        known = set()
+        for one in found:
+            if isinstance(one, Mention) and (mark := (one.id, one.url, one.revision, one.state)) not in known:
+                known.add(mark)
+                yield one
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        return cls.unique(cls.attempt(row, now) for row in texts.rows_of(reading.documents(body)))
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        return texts.read(row, now)
+
+
+def secondary_limit(answer: Answer, now: datetime) -> RateLimitedError | None:  # noqa: ARG001 - a `Meaning`
+    """Return the error of GitHub's secondary limits, which are a 403 or 429 that need not say how long to wait."""
+    says_when = "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
+    if answer.status in (403, 429) and not says_when and b"rate limit" in answer.body.lower():
+        return RateLimitedError("GitHub asks to wait (secondary limit)", SECONDARY)
+    return None
+
+
+def _objects(rows: list[Any]) -> list[Row]:
+    return [row for row in rows if isinstance(row, dict)]
