@@ -1,0 +1,1 @@
+"""Telegram: channels and groups that a bot is in."""
