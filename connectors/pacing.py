@@ -2,8 +2,8 @@
 
 Rate limits in the dialects of the platforms: seconds until the reset (Reddit), epoch seconds (X, Bluesky, GitHub),
 epoch milliseconds, ISO 8601 (Mastodon, Yelp), an HTTP date, `Retry-After` as a number or a date (RFC 9110, 10.2.3), the
-one field `RateLimit` of the IETF drafts (draft-ietf-httpapi-ratelimit-headers), old form and new, and percentages of
-what may be used within an hour (Meta).
+one field `RateLimit` of the IETF drafts (draft-ietf-httpapi-ratelimit-headers), old form and new, one field for the
+last hour (Apple), and percentages of what may be used within an hour (Meta).
 """
 
 from __future__ import annotations
@@ -94,7 +94,14 @@ def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
         if limit is None:
             limit = _number(headers.get(f"{prefix}dailylimit"))  # Yelp
         return Quota(remaining, reset_at, remaining + used if limit is None and used is not None else limit)
-    return _field(headers.get("ratelimit"), headers.get("ratelimit-policy"), now) or _usage(headers, now)
+    named = _field(headers.get("ratelimit"), headers.get("ratelimit-policy"), now)
+    return named or _hourly(headers.get("x-rate-limit"), now) or _usage(headers, now)
+
+
+def _hourly(value: str | None, now: datetime) -> Quota | None:
+    """Read Apple's `user-hour-lim:3500;user-hour-rem:500;`, which counts the last hour."""
+    found = {name: float(number) for name, number in re.findall(r"user-hour-(lim|rem)\s*:\s*(\d{1,9})", value or "")}
+    return Quota(found["rem"], now + timedelta(hours=1), found.get("lim")) if "rem" in found else None
 
 
 def _usage(headers: Mapping[str, str], now: datetime) -> Quota | None:

@@ -37,6 +37,9 @@ def in_seconds(seconds: float) -> datetime:
         ({"x-ratelimit-limit": "30", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 9)}, 0, 9, 30),
         # epoch milliseconds
         ({"x-ratelimit-limit": "30", "x-ratelimit-remaining": "1", "x-ratelimit-reset": f"{EPOCH + 9}500"}, 1, 9.5, 30),
+        # App Store Connect: the last hour in one field
+        ({"x-rate-limit": "user-hour-lim:3500;user-hour-rem:500;"}, 500, 3600, 3500),
+        ({"x-rate-limit": "user-hour-rem: 0"}, 0, 3600, None),
         # Meta: percentages of an hour; the fullest counts
         ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":3}'}, 72, 3600, 100),
         (
@@ -140,6 +143,7 @@ def test_a_rate_limit_is_read_in_every_dialect(headers, remaining, seconds, limi
         {"ratelimit": "none"},
         {"ratelimit": "remaining=5"},
         {"ratelimit": "remaining=1.5, reset=x"},
+        {"x-rate-limit": "user-hour-lim:3500;"},
         {"x-app-usage": "busy"},
         {"x-app-usage": "[" * 5000},
         {"x-app-usage": '{"call_volume":7}'},
