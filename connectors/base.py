@@ -193,6 +193,8 @@ class Connector(Generic[SettingsT]):
     """
 
     name: ClassVar[str]
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Sources of its mentions, where these are not called as the connector is: one that brings what others hear."""
     settings_type: ClassVar[type[Settings]] = Settings
     facts: ClassVar[Facts | None] = None
     seen_limit: ClassVar[int] = 500
