@@ -82,7 +82,10 @@ class Inbound(PushConnector[InboundT]):
         raise NotImplementedError
 
     def challenge(self, query: Mapping[str, str]) -> str:
-        """Return what to answer to a GET with which a source makes sure of the address. Raises NotAcceptedError."""
+        """Return what to answer to a GET with which a source makes sure of the address; an object in JSON goes as JSON.
+
+        Raises NotAcceptedError.
+        """
         raise NotImplementedError
 
     async def serve(self, publish: Publish, listening: Listening) -> None:
@@ -125,7 +128,9 @@ class Inbound(PushConnector[InboundT]):
 
     async def _meet(self, request: web.Request) -> web.Response:
         try:
-            return web.Response(text=self.challenge(request.query))
+            text = self.challenge(request.query)
+            kind = "application/json" if text.startswith("{") else "text/plain"
+            return web.Response(text=text, content_type=kind)
         except NotAcceptedError as error:
             return self._respond("unsigned", error.status, str(error))
 
