@@ -87,19 +87,14 @@ class Telegram(PollingConnector[TelegramSettings]):
         there = replace(place, asked=now.replace(minute=0, second=0, microsecond=0).isoformat())
         if numbers:
             there = replace(there, next=max(numbers) + 1, at=now.isoformat())
-        rows = [row for update in updates for row in messages.of_update(update) if self._is_heard(row)]
+        rows = [
+            row for update in updates for row in messages.of_update(update) if messages.is_heard(row, self.settings)
+        ]
         return self.page(rows, there.written(), is_full=len(updates) >= LIMIT, gap=_gap(place, now))
 
     def _is_renumbered(self, place: Place, now: datetime) -> bool:
         at = reading.timestamp(place.at)
         return not place.next or at is None or now - at >= RENUMBERED
-
-    def _is_heard(self, row: dict[str, Any]) -> bool:
-        chat = row.get("chat") or {}
-        if chat.get("type") == "private":
-            return self.settings.private
-        names = {str(chat.get("id")), str(chat.get("username") or "").lower()}
-        return not self.settings.chats or bool(names & {name.lstrip("@").lower() for name in self.settings.chats})
 
     async def _updates(self, first: int | None) -> list[dict[str, Any]]:
         """Return the updates from number `first` on, or all that Telegram has, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from connectors.base import mention
 from connectors.reading import timestamp, walk
@@ -35,6 +35,27 @@ def rows_of(values: Iterable[Any]) -> Iterator[Row]:
         yield row
         if isinstance(row.get(DELETED), dict):
             yield from _deleted(row[DELETED])
+
+
+class Wanted(Protocol):
+    """Settings that say which chats are heard."""
+
+    @property
+    def chats(self) -> tuple[str, ...]:
+        """Names or ids; none is all."""
+
+    @property
+    def private(self) -> bool:
+        """Whether what is written to the bot or a business account is heard."""
+
+
+def is_heard(row: Row, wanted: Wanted) -> bool:
+    """Whether a message's chat is one of those to be heard."""
+    chat = row.get("chat") or {}
+    if chat.get("type") == "private":
+        return wanted.private
+    names = {str(chat.get("id")), str(chat.get("username") or "").lower()}
+    return not wanted.chats or bool(names & {name.lstrip("@").lower() for name in wanted.chats})
 
 
 def _deleted(found: Row) -> Iterator[Row]:

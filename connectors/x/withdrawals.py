@@ -21,6 +21,7 @@ EVENTS: Final = {
     "status_withheld": State.WITHHELD,
     "drop": State.UNAVAILABLE,  # no longer shown to all; `undrop` brings no text
 }
+DELETE_EVENTS: Final = "tweet_delete_events"
 REASONS: Final = {  # of a line in the result of a compliance job
     "deleted": State.DELETED,
     "bounced": State.REMOVED,
@@ -37,6 +38,8 @@ def from_notice(row: Mapping[str, Any], now: datetime) -> Mention | None:
         return withdrawn(str(row["id"]), REASONS[str(row["reason"])], at or now, now)
     if "status" in row and "timestamp_ms" in row and isinstance(row["status"], dict):  # an item of a webhook's list
         return _of_event(row, State.DELETED, now)
+    if row.get("event_type") == "post.delete" and isinstance(row.get("payload"), dict):  # of X Activity
+        return _of_event({"tweet": row["payload"], **row}, State.DELETED, now)
     for name, state in EVENTS.items():
         event = row.get(name)
         if isinstance(event, dict) and ("timestamp_ms" not in event or "status" not in event):

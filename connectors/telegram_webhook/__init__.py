@@ -1,0 +1,1 @@
+"""Telegram: messages that it sends to an address of ours."""

@@ -1,0 +1,71 @@
+"""Messages of the Telegram channels and groups that a bot is in, sent to an address of ours.
+
+Calls: https://core.telegram.org/bots/api#setwebhook. What a message becomes is the business of the source telegram.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from pydantic import Field, SecretStr
+
+from connectors import reading
+from connectors.base import Facts, Page, reveal
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.telegram import messages
+from pipeline.contract.events import Mention
+
+HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"
+
+
+class TelegramWebhookSettings(InboundSettings):
+    """Where to listen, and whom to believe."""
+
+    secret: SecretStr
+    """The secret that Telegram shows with every call: `secret_token` of setWebhook, A-Z, a-z, 0-9, _ and -."""
+    chats: tuple[str, ...] = Field(default=(), max_length=500)
+    """Names (without @) or ids of channels and groups to hear; none is all that the bot is in."""
+    private: bool = False
+    """Whether messages that people write to the bot, or to a business account it is connected to, are heard."""
+    path: str = Field(default="/telegram", pattern=r"^/[A-Za-z0-9._~/-]*$")
+    """The path requests are sent to."""
+    port: int = Field(default=9480, ge=0, le=65_535)
+    """The port to listen at; 0 takes any that is free."""
+
+
+class TelegramWebhook(Inbound[TelegramWebhookSettings]):
+    """There is no cursor: Telegram sends an update again until it is taken, and each has a number."""
+
+    name = "telegram-webhook"
+    sources = (messages.SOURCE,)
+    settings_type = TelegramWebhookSettings
+    facts = Facts(
+        auth="a secret shared with Telegram",
+        cursor="none: deliveries seen",
+        changes="edits; deletions in business chats only",
+        tested="requests over loopback, hand-written updates",
+    )
+    seen_limit: ClassVar[int] = 2_000
+
+    async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - Telegram signs no time
+        wanted, given = (reveal(self.settings.secret) or "").encode(), headers.get(HEADER, "")
+        if not hmac.compare_digest(wanted, given.encode("utf-8", "replace")):
+            raise NotAcceptedError(f"{HEADER} is not the secret that was given to setWebhook", 401)
+        try:
+            update = reading.json_value(body)
+            number = int(update["update_id"])
+        except (ValueError, TypeError, KeyError):
+            raise NotAcceptedError("the body is no update of Telegram's") from None
+        rows = [row for row in messages.of_update(update) if messages.is_heard(row, self.settings)]
+        return self.page(rows, None, delivery=f"update-{number}")
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        return cls.unique(cls.attempt(row, now) for row in messages.rows_of(reading.documents(body)))
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        return messages.to_mention(row, now)

@@ -1,0 +1,1 @@
+"""X: what it sends to an address of ours."""

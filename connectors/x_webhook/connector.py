@@ -1,0 +1,99 @@
+"""Posts of and about accounts on X, and posts that match a filtered stream, sent by X to an address of ours.
+
+Calls: https://docs.x.com/x-api/webhooks/introduction. Account Activity sends statuses of version 1.1, X Activity and
+the filtered stream send posts of version 2; what they become is the business of the source x.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from pydantic import Field, SecretStr
+
+from connectors import reading
+from connectors.base import Facts, Page, reveal
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.x import posts, withdrawals
+from connectors.x.connector import X
+from pipeline.contract.events import Mention
+
+HEADER: Final = "x-twitter-webhooks-signature"
+
+
+class XWebhookSettings(InboundSettings):
+    """Where to listen, and whom to believe."""
+
+    consumer_secret: SecretStr
+    """The app's consumer secret (API secret key): X signs with it, and asks for signs made with it."""
+    reposts: bool = False
+    """Whether reposts without words are heard."""
+    path: str = Field(default="/x", pattern=r"^/[A-Za-z0-9._~/-]*$")
+    """The path requests are sent to."""
+    port: int = Field(default=9481, ge=0, le=65_535)
+    """The port to listen at; 0 takes any that is free."""
+
+
+class XWebhook(Inbound[XWebhookSettings]):
+    """There is no cursor: X calls again a few times; a call that was taken is known by its bytes."""
+
+    name = "x-webhook"
+    sources = (posts.SOURCE,)
+    settings_type = XWebhookSettings
+    facts = Facts(
+        auth="consumer secret of an app",
+        cursor="none: deliveries seen",
+        changes="edits; deletions of the accounts subscribed to",
+        tested="signed requests over loopback",
+    )
+    seen_limit: ClassVar[int] = 5_000
+
+    def challenge(self, query: Mapping[str, str]) -> str:
+        token = query.get("crc_token", "")
+        if not token:
+            raise NotAcceptedError("this address is for X, which sends a crc_token", 400)
+        return json.dumps({"response_token": self._signed(token.encode("utf-8", "replace"))})
+
+    def _signed(self, data: bytes) -> str:
+        key = (reveal(self.settings.consumer_secret) or "").encode()
+        return f"sha256={b64encode(hmac.digest(key, data, hashlib.sha256)).decode()}"
+
+    async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - X signs no time
+        given = headers.get(HEADER, "").encode("utf-8", "replace")
+        if not hmac.compare_digest(self._signed(body).encode(), given):
+            raise NotAcceptedError(f"{HEADER} does not match: compare the app's consumer secret", 401)
+        try:
+            value = reading.json_value(body)
+        except ValueError:
+            raise NotAcceptedError("the body is no JSON") from None
+        rows = [row for row in posts.rows_of([value], only=matched(value)) if self._is_heard(row)]
+        return self.page(rows, None, delivery=f"sha256-{hashlib.sha256(body).hexdigest()}")
+
+    def _is_heard(self, row: dict[str, Any]) -> bool:
+        return self.settings.reposts or not (posts.reference(row, "retweeted") or row.get("retweeted_status"))
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        return X.parse(body, now)
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        return X.to_mention(row, now)
+
+
+def matched(value: Any) -> set[int]:
+    """Return the `id()` of the objects that a call is about: not of what they quote or repeat, nor of people."""
+    if not isinstance(value, dict):
+        return set()
+    data = value.get("data")
+    found = [data, *(data if isinstance(data, list) else ())]
+    if isinstance(data, dict):
+        found.append(data.get("payload"))
+    for name in ("tweet_create_events", "tweet_edit_events", withdrawals.DELETE_EVENTS):
+        found += value.get(name) or ()
+    return {id(one) for one in found if isinstance(one, dict)}
