@@ -112,6 +112,8 @@ def in_seconds(seconds: float) -> datetime:
         "x",
         "github",
         "ms",
+        "apple",
+        "apple used up",
         "meta",
         "business",
         "page",
