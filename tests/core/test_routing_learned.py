@@ -66,3 +66,80 @@ def test_an_unknown_class_is_refused():
 
 def test_a_long_text_has_a_bounded_number_of_features():
     assert len(features([str(n) for n in range(10_000)])) < 700
+
+
+def test_other_forms_of_a_long_word_are_moved_too():
+    learner = taught(("blinking", "support"), ("porters", "service"), *LABELS)
+    assert share(learner, "blinked") > share(learner, "table")
+
+
+def test_a_feeling_is_learned():
+    learner = Learner(CLASSES)
+    for _ in range(10):
+        learner.learn(features(["x"], (), -0.8), EVEN, "support")
+        learner.learn(features(["x"], (), 0.8), EVEN, "service")
+    assert probabilities(learner.adds(features(["x"], (), -0.5)))[1] > 0.5
+    assert probabilities(learner.adds(features(["x"], (), 0.5)))[1] < 0.5
+
+
+def test_labels_that_can_be_learned_from_raise_trust():
+    assert Learner(CLASSES).trust == 0.5
+    assert taught(*LABELS * 5).trust > 0.9
+
+
+def test_labels_at_random_against_what_was_known_well_lower_it():
+    learner = Learner(CLASSES)
+    for number in range(60):
+        label = "support" if number * number % 7 in (1, 4) else "service"
+        sure = (-2.0, 2.0) if label == "support" else (2.0, -2.0)  # what was known is right each time
+        learner.learn(features(words(f"word{number % 5} other{number % 3}")), sure, label)
+    assert learner.trust <= 0.5
+
+
+def test_what_is_not_trusted_adds_less():
+    seen = features(["dongle"])
+    learner = taught(*LABELS)
+    before = learner.adds(seen)[1]
+    for _ in range(30):  # the world has changed
+        learner._weigh(seen, (3.0, -3.0), 0)
+    assert abs(learner.adds(seen)[1]) < abs(before)
+
+
+@pytest.mark.shared
+def test_labels_of_a_company_help_from_the_first_ones(shared):
+    """Never worse than without after 25, much better after 100; a floor under later changes."""
+    import csv
+    from datetime import UTC, datetime
+
+    from pipeline.config.model import Config
+    from pipeline.contract.codec import mention_from_json
+    from pipeline.core.dedup import Memory
+    from pipeline.core.triage import Triage
+
+    departments = {"bug_report": "support", "bug": "support", "feature_request": "design", "feature": "design"}
+    with (shared / "data/app_reviews_marc/sentences.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    pairs = [
+        (row["text"], departments[key])
+        for row in rows
+        if (key := row["label"].lower().replace(" ", "_")) in departments
+    ]
+    pairs.sort(key=lambda pair: hash_of(pair[0]))
+    now = datetime.now(UTC)
+    triage, rest, right = Triage(Config(version=1)), pairs[100:600], []
+    for known, upto in ((0, 0), (0, 25), (25, 100)):
+        for number, (text, department) in enumerate(pairs[known:upto]):
+            triage.learn(mention_from_json({"id": f"f{number}", "text": text}, now=now), department=department)
+        count = 0
+        for text, department in rest:
+            judged = triage.judge(mention_from_json({"id": "1", "text": text}, now=now), Memory(limit=1), now)
+            count += max(judged.department_scores, key=judged.department_scores.__getitem__) == department
+        right.append(count / len(rest))
+    assert right[1] >= right[0]
+    assert right[2] >= right[0] + 0.03
+
+
+def hash_of(text):
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()

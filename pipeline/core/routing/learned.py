@@ -5,6 +5,10 @@ offset), so without labels it changes nothing, and a few labels move only what t
 of AdaGrad (Duchi, Hazan, Singer, "Adaptive subgradient methods", JMLR 2011), followed by steps on labels remembered
 from before, chosen in a fixed order: the same labels in the same order give the same weights, on every machine.
 
+Before a label is learned, what would have been said about it is held against it, with the learned part and without. The
+learned part counts by how the two compare so far (`trust`): as long as it is no better than what was known, it says
+little.
+
 Bounded: at most MEMORY labels and FEATURES features are kept. Nothing leaves the process.
 """
 
@@ -14,28 +18,51 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
-from math import exp, sqrt
+from math import exp, log, sqrt
 from typing import Final
 
 MEMORY: Final = 4000  # labels remembered for replay
 FEATURES: Final = 200_000  # features with weights; beyond that only known ones learn
-REPLAYS: Final = 12  # remembered labels seen again with each new one
+REPLAYS: Final = 30  # remembered labels seen again with each new one
 RATE: Final = 0.35
 SHRINK: Final = 0.0004  # of a feature's weight, each time it is touched
 RULE_VALUE: Final = 0.5  # how strongly a fired rule counts beside the words, whose squares sum to 1
+COMMON: Final = 0.4  # of a word that is in every text, beside 1 for others
+STEM: Final = 0.7  # of the beginning of a long word, so that its other forms count, too
+FEELING: Final = 0.4
 _MOST_WORDS: Final = 300  # of a text
+_LONG: Final = 5  # letters of a word's beginning
+_EASE: Final = 0.25  # how fast trust follows the evidence, for each unit of log-loss
+_MOST_EVIDENCE: Final = 40.0  # what was long ago does not hold trust up for ever
 _STRIDE: Final = 0.6180339887  # golden ratio: walks evenly over the memory
 
 Features = tuple[tuple[str, float], ...]
 
 
-def features(words: Sequence[str], rules: Iterable[str] = ()) -> Features:
-    """Return the words, neighbouring pairs of words and fired rules of a text, with their values."""
+_EVERYWHERE: Final = """
+    the and of to is in it that for on are with as at this have from or be by was a an i der die das und ist in zu den
+    el la de que y en le les et il e di che o os da do"""
+_COMMON_WORDS: Final = frozenset(_EVERYWHERE.split())
+
+
+def features(words: Sequence[str], rules: Iterable[str] = (), feeling: float = 0.0) -> Features:
+    """Return words, their beginnings, neighbouring pairs, fired rules and the feeling (-1 to 1), with their values."""
     kept = words[:_MOST_WORDS]
-    found = dict.fromkeys(kept)
-    found.update(dict.fromkeys(map(" ".join, pairwise(kept))))
-    value = 1.0 / sqrt(len(found)) if found else 0.0
-    return (("", 0.3), *((name, value) for name in found), *((f"rule:{name}", RULE_VALUE) for name in rules))
+    found: dict[str, float] = {}
+    for word in kept:
+        found[word] = COMMON if word in _COMMON_WORDS else 1.0
+        if len(word) > _LONG:
+            found["~" + word[:_LONG]] = STEM
+    for one, two in pairwise(kept):
+        found[f"{one} {two}"] = COMMON if one in _COMMON_WORDS and two in _COMMON_WORDS else 1.0
+    scale = 1.0 / sqrt(sum(value * value for value in found.values())) if found else 0.0
+    felt = (("feels", FEELING * feeling),) if feeling else ()
+    return (
+        ("", 0.3),
+        *((name, value * scale) for name, value in found.items()),
+        *((f"rule:{name}", RULE_VALUE) for name in rules),
+        *felt,
+    )
 
 
 class Learner:
@@ -48,12 +75,18 @@ class Learner:
         self._squares: dict[str, float] = {}
         self._memory: deque[tuple[Features, tuple[float, ...], int]] = deque(maxlen=MEMORY)
         self._walk = 0.0
+        self._evidence = 0.0  # log-loss the learned part has spared so far, newest first
         self._digest = sha256()
 
     @property
     def version(self) -> str:
         """A digest of all labels learned, in order; the same labels give the same version."""
         return self._digest.hexdigest()
+
+    @property
+    def trust(self) -> float:
+        """How much the learned part counts, 0 to 1: a half without evidence."""
+        return 1.0 / (1.0 + exp(-_EASE * self._evidence))
 
     def learn(self, seen: Features, offset: Sequence[float], label: str) -> None:
         """Learn one label. `offset` is what is known without learning, in log-odds, one a class.
@@ -64,6 +97,7 @@ class Learner:
             raise ValueError(f"{label!r} is none of {', '.join(self.classes)}")
         target = self.classes.index(label)
         example = (seen, tuple(offset), target)
+        self._weigh(*example)
         self._digest.update(repr((label, seen)).encode("utf-8", "replace"))
         self._step(*example)
         before = len(self._memory)
@@ -74,7 +108,11 @@ class Learner:
         self.count += 1
 
     def adds(self, seen: Features) -> list[float]:
-        """Return what was learned about these features, in log-odds, one a class."""
+        """Return what was learned about these features, in log-odds, one a class, as far as it is trusted."""
+        trust = self.trust
+        return [trust * value for value in self._learned(seen)]
+
+    def _learned(self, seen: Features) -> list[float]:
         sums = [0.0] * len(self.classes)
         weights = self._weights
         for name, value in seen:
@@ -83,6 +121,13 @@ class Learner:
                 for index, weight in enumerate(known):
                     sums[index] += weight * value
         return sums
+
+    def _weigh(self, seen: Features, offset: Sequence[float], target: int) -> None:
+        """Hold what would have been said about a label against it, before it is learned."""
+        without = probabilities(offset)[target]
+        both = probabilities([known + more for known, more in zip(offset, self._learned(seen), strict=True)])[target]
+        spared = log(max(both, 1e-6)) - log(max(without, 1e-6))
+        self._evidence = max(-_MOST_EVIDENCE, min(_MOST_EVIDENCE, self._evidence + spared))
 
     def strongest(self, seen: Features, label: str, most: int = 5) -> dict[str, float]:
         """Return the features that speak most for a class, with what each adds."""
@@ -95,7 +140,7 @@ class Learner:
         return dict(sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
 
     def _step(self, seen: Features, offset: tuple[float, ...], target: int) -> None:
-        sums = [known + learned for known, learned in zip(offset, self.adds(seen), strict=True)]
+        sums = [known + learned for known, learned in zip(offset, self._learned(seen), strict=True)]
         wrong = probabilities(sums)
         wrong[target] -= 1.0
         size = sum(error * error for error in wrong)

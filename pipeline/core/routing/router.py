@@ -81,7 +81,7 @@ class Router:
         seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
         sums, terms = self._add_model(seen, by_rules)
         if self._learner.count:
-            terms = (*terms, *self._recall(found_words, found, sums))
+            terms = (*terms, *self._recall(seen, sums))
         return Reading(fired, terms, intents, urgency, sums, shares(sums))
 
     def _add_model(self, seen: Seen, sums: list[float]) -> tuple[list[float], tuple[Fired, ...]]:
@@ -104,13 +104,13 @@ class Router:
         found, intents, _ = look
         by_rules, _ = self._rules.speak(found)
         sums, _ = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
-        seen = features(found_words, (self._rules.rules[index].name for index in found))
+        seen = features(found_words, (self._rules.rules[index].name for index in found), sentiment)
         self._learner.learn(seen, [value / TEMPERATURE for value in sums], department)
         self.version = self._digest()
 
-    def _recall(self, found_words: Sequence[str], found: Mapping[int, Sequence[str]], sums: list[float]) -> list[Fired]:
+    def _recall(self, mention: Seen, sums: list[float]) -> list[Fired]:
         """Add what was learned to `sums`; return it as the words that spoke most for what it favours."""
-        seen = features(found_words, (self._rules.rules[index].name for index in found))
+        seen = features(mention.words, (self._rules.rules[index].name for index in mention.rules), mention.sentiment)
         adds = self._learner.adds(seen)
         for index, value in enumerate(adds):
             sums[index] += value * TEMPERATURE
