@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import places, reading
+from connectors import forwards, places, reading
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, reveal
-from connectors.github import discussions, texts, walking
-from connectors.github.walking import Asked, Found
+from connectors.forwards import Asked, Found
+from connectors.github import discussions, texts
 from connectors.http import Answer, as_json
 from connectors.places import Row
 from pipeline.config.model import Duration
@@ -24,6 +24,7 @@ from pipeline.contract.errors import RateLimitedError, SourceUnavailableError
 from pipeline.contract.events import Mention
 
 PER_PAGE: Final = 100
+DEPTH: Final = 1_000  # results of one search: https://docs.github.com/rest/search/search#about-search
 API_VERSION: Final = "2022-11-28"
 SECONDARY: Final = 60.0  # https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 SEARCH: Final = "search"
@@ -65,7 +66,7 @@ class GithubSettings(PollingSettings):
 
 
 class Github(PollingConnector[GithubSettings]):
-    """The cursor holds a place for each question (`walking`): up to what time of change everything was given."""
+    """The cursor holds a place for each question (`forwards`): up to what time of change everything was given."""
 
     name = "github"
     settings_type = GithubSettings
@@ -94,10 +95,10 @@ class Github(PollingConnector[GithubSettings]):
         waiting = [name for name in self.questions() if known.get(name, {}).get("more")]
         for name in waiting or self.questions():
             place = known.get(name, {})
-            request = walking.asked(place, first, self.settings.overlap)
+            request = forwards.asked(place, first, self.settings.overlap)
             found = await self._ask(name, request)
             rows += (row for row in found.rows if self._is_new(name, row, request.floor))
-            known[name], gap = walking.after(place, request, found)
+            known[name], gap = forwards.after(place, request, found)
             gaps.append(gap)
         rows.sort(key=lambda row: str(row.get("created_at") or row.get("createdAt") or ""))
         is_full = any(place.get("more") for place in known.values())
@@ -108,7 +109,7 @@ class Github(PollingConnector[GithubSettings]):
         """Whether a text is to be given: an issue's time moves with all that happens to it, a comment's with edits."""
         if name.startswith(("issues/", "pulls/")):
             return True
-        times = (walking.time_of(row, clock) for clock in ("created_at", "createdAt", "lastEditedAt"))
+        times = (forwards.time_of(row, clock) for clock in ("created_at", "createdAt", "lastEditedAt"))
         return max((at for at in times if at is not None), default=floor) >= floor
 
     async def _ask(self, name: str, request: Asked) -> Found:
@@ -130,7 +131,7 @@ class Github(PollingConnector[GithubSettings]):
                 raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
             rows, is_partial = _objects(body["items"]), bool(body.get("incomplete_results"))
             is_full = len(rows) >= PER_PAGE
-            return Found(rows, "created_at", is_full=is_full, is_partial=is_partial, depth=walking.DEPTH)
+            return Found(rows, "created_at", is_full=is_full, is_partial=is_partial, depth=DEPTH)
         params |= {"since": time, "sort": "updated", "direction": "asc"}
         if kind == "issues":
             params["state"] = "all"

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from connectors import places, reading
-from connectors.github import discussions, walking
+from connectors import forwards, places, reading
+from connectors.github import discussions
 from connectors.github.connector import Github
 from connectors.http import Http, make_client
 from connectors.publisher import MemoryLog
@@ -197,7 +197,7 @@ async def test_more_than_a_search_shows_of_one_second_is_told_as_a_gap():
     found = await heard(server.connector(repositories=[], query="acme"), 15, log)
     assert len(found) == 1_000
     assert [told.reason for told in log.coverage if told.gap_from] == [
-        "more than 1000 texts in one second, which GitHub hides"
+        "more than 1000 texts in one second, which the source hides"
     ]
 
 
@@ -207,7 +207,7 @@ async def test_a_search_that_is_not_finished_in_time_is_asked_three_times_then_t
     connector = server.connector(repositories=[], query="acme")
     assert await heard(connector, 3, log) == ["N_1"]
     assert len(server.asked) == 3
-    assert [told.reason for told in log.coverage if told.gap_from] == ["GitHub did not finish a search in time"]
+    assert [told.reason for told in log.coverage if told.gap_from] == ["the source did not finish its answer in time"]
 
 
 def discussion(number, minutes=0, **more):
@@ -419,8 +419,8 @@ def test_every_recorded_text_is_read(shared):
 
 
 def test_a_place_that_was_moved_on_keeps_no_more_than_it_needs():
-    request = walking.asked({"at": 1_000.0}, 0.0, 60.0)
+    request = forwards.asked({"at": 1_000.0}, 0.0, 60.0)
     assert (request.since, request.page, request.floor) == (940.0, 1, 940.0)
-    place, gap = walking.after({"at": 1_000.0}, request, walking.Found())
+    place, gap = forwards.after({"at": 1_000.0}, request, forwards.Found())
     assert (place, gap) == ({"at": 1_000.0}, None)
     assert places.read(places.written({"a": place})) == {"a": place}

@@ -1,4 +1,4 @@
-"""Going forwards through one question's answers by the time of the last change. Pure.
+"""Going forwards through a source that gives the oldest change since a time first. Pure.
 
 A place holds `at`, up to where everything was given, in epoch seconds, and while more is waiting `more`, `floor`, where
 this walk began, and `page`, when a page was full of one second. A change moves a text to the end of what is asked for:
@@ -15,8 +15,7 @@ from connectors import reading
 from connectors.base import Gap
 from connectors.places import Row, gap, number
 
-DEPTH: Final = 1_000  # results of one search: https://docs.github.com/rest/search/search#about-search
-TRIES: Final = 3  # of a search that GitHub did not finish in time
+TRIES: Final = 3  # of an answer that the source did not finish in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What it was answered. `clock` names the time in a row that is gone by."""
+    """What it was answered. `clock` names the time in a row that is gone by, `depth` how many rows there can be."""
 
     rows: Sequence[Row] = ()
     clock: str = "updated_at"
@@ -40,7 +39,6 @@ class Found:
     is_unchanged: bool = False
     etag: str | None = None
     depth: int | None = None
-    total: int | None = None
 
     @property
     def newest(self) -> float | None:
@@ -74,7 +72,7 @@ def after(place: Row, request: Asked, found: Found) -> tuple[Row, Gap | None]:
     tries = int(number(place, "tries") or 0) + 1
     if found.is_partial and tries < TRIES:  # the same is asked again: what came is known by then
         return {"at": request.since, "more": True, "floor": request.floor, "page": request.page, "tries": tries}, None
-    missed = gap(request.since, at, "GitHub did not finish a search in time") if found.is_partial else None
+    missed = gap(request.since, at, "the source did not finish its answer in time") if found.is_partial else None
     if not found.is_full:
         return {"at": at, **({"etag": found.etag} if found.etag and at == known else {})}, missed
     on = {"more": True, "floor": request.floor}
@@ -82,5 +80,5 @@ def after(place: Row, request: Asked, found: Found) -> tuple[Row, Gap | None]:
         return {"at": found.newest, **on}, missed
     if found.depth is None or request.page * len(found.rows) < found.depth:
         return {"at": request.since, "page": request.page + 1, **on}, missed
-    full = gap(request.since, request.since + 1, f"more than {found.depth} texts in one second, which GitHub hides")
+    full = gap(request.since, request.since + 1, f"more than {found.depth} texts in one second, which the source hides")
     return {"at": request.since + 1, **on}, missed or full
