@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from vaderSentiment import vaderSentiment as original  # noqa: N813
 
-from pipeline.core.sentiment.vader import CACHE, FastVader
+from pipeline.core.sentiment.vader import CACHE, FastVader, PairedVader
 
 THEIRS = original.SentimentIntensityAnalyzer()
 OURS = FastVader()
@@ -165,6 +165,29 @@ def test_changed_words_change_only_themselves():
     assert ours.compound("not rebooked") > 0
     assert ours.compound("please") == 0 < OURS.compound("please")
     assert ours.compound("a good flight") == OURS.compound("a good flight")
+
+
+CHANGES = {"good": -1.0, "phone": 1.5, "bad": 0.0, "bomb": 2.0, "shit": -3.0, "no": -0.5, "least": 1.0}
+PAIRED = PairedVader(CHANGES)
+CHANGED = FastVader(CHANGES)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(st.sampled_from(RULES) | st.sampled_from(EMOJI), max_size=14).map(" ".join))
+@example("no or good")
+@example("phone good but bad phone")
+@example("never so this good phone")
+def test_two_lexicons_in_one_walk_are_the_same_as_two_walks(text):
+    assert PAIRED.totals(text) == (OURS.total(text), CHANGED.total(text))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(max_size=60)
+    | st.lists(st.sampled_from(["good", "phone", "bad", "but", "GOOD!"]), max_size=30).map(" ".join)
+)
+def test_any_text_is_the_same_in_one_walk(text):
+    assert PAIRED.totals(text) == (OURS.total(text), CHANGED.total(text))
 
 
 def test_the_cache_is_bounded():

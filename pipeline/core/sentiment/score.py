@@ -17,7 +17,7 @@ from pipeline.contract.events import Label, Rating, Sentiment
 from pipeline.core.routing.wordings import words as words_of
 from pipeline.core.sentiment.form import FormModel, stated
 from pipeline.core.sentiment.lexicon import EMOJI, LANGUAGES, Lexicon, Phrases, read, undrawn, valences
-from pipeline.core.sentiment.vader import FastVader
+from pipeline.core.sentiment.vader import PairedVader, normalised
 
 ALPHA: Final = 15.0  # VADER's: score = s / sqrt(s² + 15)
 POSITIVE_FROM: Final = 0.3
@@ -48,8 +48,7 @@ class Lexical:
     version = "lexical-3"
 
     def __init__(self) -> None:
-        self._vader = FastVader()
-        self._service = FastVader(valences("en"))
+        self._vader = PairedVader(valences("en"))
         self._phrases = Phrases(read("en")["phrases"])
         self._form = FormModel()
         self._lexicons = {language: Lexicon(read(language)) for language in LANGUAGES if language != "en"}
@@ -61,12 +60,18 @@ class Lexical:
 
         A text whose language nobody could tell is scored as English, without a compound and with little confidence.
         """
-        compound = self._vader.compound(text) if language == "en" else None
+        compound = total = None
+        if language == "en":
+            plain, total = self._vader.totals(text)
+            compound = round(normalised(plain), 4) if plain else 0.0
         if "\n>" in text or text.startswith(">"):
             text = own_words(text)
             words = words_of(text)
+            total = None
         if language in ("en", "und"):
-            label, score, confidence = self._in_english(text, words, intents)
+            if total is None:
+                total = self._vader.second.total(text)
+            label, score, confidence = self._in_english(total, text, words, intents)
             if language == "und":
                 confidence = min(confidence, 0.5) if score else 0.2
         else:
@@ -76,8 +81,13 @@ class Lexical:
             label, confidence = _labelled(score), max(confidence, _confidence(score), 0.8)
         return Sentiment(label=label, score=round(score, 4), vader=compound, confidence=round(confidence, 3))
 
-    def _in_english(self, text: str, words: Sequence[str], intents: tuple[str, ...]) -> tuple[Label, float, float]:
-        total = self._english(text, words)
+    def _in_english(
+        self, total: float, text: str, words: Sequence[str], intents: tuple[str, ...]
+    ) -> tuple[Label, float, float]:
+        """Return label, score and confidence; `total` is the sum of the valences of the changed lexicon."""
+        total += self._phrases.total(words[:MOST_WORDS])
+        if not text.isascii():
+            total += _ENGLISH_EMOJI * _emoji(words)
         tone = total / math.sqrt(total * total + ALPHA)
         negative, neutral, positive = self._form.shares(tone, text, words, intents)
         score = positive - negative
@@ -99,10 +109,6 @@ class Lexical:
         if lexicon is None:
             confidence = min(confidence, 0.5) if score else 0.2
         return _labelled(score), score, confidence
-
-    def _english(self, text: str, words: Sequence[str]) -> float:
-        total = self._service.total(text) + self._phrases.total(words[:MOST_WORDS])
-        return total if text.isascii() else total + _ENGLISH_EMOJI * _emoji(words)
 
 
 def own_words(text: str) -> str:
