@@ -141,7 +141,7 @@ def _judge_links(text: str, signs: dict[str, float]) -> None:
         signs["brings its author something"] = 1.6
     if "@" not in rest and "#" not in rest and WRAPPED not in text and sum(map(str.isalpha, rest)) <= 5 * LINK_ALONE:
         signs["a link without words"] = 2.0
-    elif signs or links > 2:
+    elif (signs and WRAPPED not in text) or links > 2:
         signs["link"] = 0.5 + (1.0 if links > 2 else 0.0)
 
 
