@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -218,6 +219,12 @@ def from_html(html: str | None, *, keep_lines: bool = False) -> Rich:
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
     return Rich(re.sub(r"\n{3,}", "\n\n", text).strip(), tuple(dict.fromkeys(reader.links)))
+
+
+def from_plain(text: str | None) -> Rich:
+    """Return a text that is no HTML, in which entities may stand for characters all the same, with its addresses."""
+    bare = unescape(text or "").replace("\r\n", "\n").strip()
+    return Rich(bare, addresses(bare))
 
 
 def addresses(text: str | None) -> tuple[str, ...]:

@@ -277,3 +277,20 @@ def test_a_deep_and_a_long_html_is_read_in_a_moment():
 )
 def test_addresses_in_a_text_are_found_without_the_marks_around_them(text, links):
     assert reading.addresses(text) == links
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "links"),
+    [
+        ("tea &amp; milk <3", "tea & milk <3", ()),
+        (
+            " use <kettle> (https://a.example/x).\r\nBye ",
+            "use <kettle> (https://a.example/x).\nBye",
+            ("https://a.example/x",),
+        ),
+        (None, "", ()),
+    ],
+    ids=["entities", "brackets and lines", "none"],
+)
+def test_a_text_that_is_no_html_keeps_its_brackets(text, plain, links):
+    assert reading.from_plain(text) == reading.Rich(plain, links)
