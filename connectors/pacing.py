@@ -92,7 +92,10 @@ def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
             continue
         limit, used = _number(headers.get(f"{prefix}limit")), _number(headers.get(f"{prefix}used"))
         if limit is None:
-            limit = _number(headers.get(f"{prefix}dailylimit"))  # Yelp
+            limit = _number(headers.get(f"{prefix}dailylimit"))  # Yelp, which may ration one kind of question more
+            scarce = _number(headers.get(f"{prefix}resourceremaining"))
+            if scarce is not None and scarce < remaining:
+                remaining, limit = scarce, _number(headers.get(f"{prefix}resourcedailylimit"))
         return Quota(remaining, reset_at, remaining + used if limit is None and used is not None else limit)
     named = _field(headers.get("ratelimit"), headers.get("ratelimit-policy"), now)
     return named or _hourly(headers.get("x-rate-limit"), now) or _usage(headers, now)

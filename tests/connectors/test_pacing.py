@@ -93,6 +93,19 @@ def in_seconds(seconds: float) -> datetime:
             43_200,
             5000,
         ),
+        # Yelp: less of one kind of question
+        (
+            {
+                "ratelimit-dailylimit": "500",
+                "ratelimit-remaining": "499",
+                "ratelimit-resourcedailylimit": "100",
+                "ratelimit-resourceremaining": "99",
+                "ratelimit-resettime": "2026-11-21T00:00:00+00:00",
+            },
+            99,
+            43_200,
+            100,
+        ),
         # an HTTP date
         (
             {"x-ratelimit-remaining": "1", "x-ratelimit-reset": format_datetime(in_seconds(5), usegmt=True)},
@@ -121,6 +134,7 @@ def in_seconds(seconds: float) -> datetime:
         "mastodon",
         "bluesky",
         "yelp",
+        "yelp one kind",
         "date",
         "list",
         "field",
