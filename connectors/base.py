@@ -8,23 +8,28 @@ A connector declares `name`, `settings_type` and `to_mention`, and has one of th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from connectors import reading
+from connectors import auth, reading
+from connectors.account import Account
+from connectors.answers import Answer
 from connectors.http import Http
+from connectors.limits import Limit
+from connectors.rereading import Reread, Rereading
 from pipeline.config.model import Duration, Secret
 from pipeline.config.secrets import resolve
 from pipeline.contract import codec
-from pipeline.contract.errors import ConfigError, InvalidMessageError
+from pipeline.contract.errors import ConfigError, EarshotError, InvalidMessageError
 from pipeline.contract.events import Mention
 
 MAX_LINKS: Final = 100  # links and tags kept of a mention
 MAX_LINK: Final = 2_000  # characters of one
+MAX_RAW: Final = 10_000  # rows kept until their page is published
 
 Clock = Callable[[], datetime]
 
@@ -57,7 +62,7 @@ class Page:
 
     `cursor` is kept as it is by the runner and means something to the connector only. `is_full` says that more is
     waiting, so the runner asks again at once. `gap` is what is known to have been missed, `expected` the source's own
-    total where it gives one. `delivery` is the name of this page at a source that calls us: a page whose delivery was
+    total where it gives one, `queries` the same for each of several questions: seen, and expected or None. `delivery` is the name of this page at a source that calls us: a page whose delivery was
     committed before is a repeat, and is not published again.
     """
 
@@ -66,6 +71,7 @@ class Page:
     is_full: bool = False
     gap: Gap | None = None
     expected: int | None = None
+    queries: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     rejected: Sequence[Rejected] = ()
     delivery: str | None = None
 
@@ -132,8 +138,8 @@ class PollingSettings(Settings):
 
 
 def _secret_names(settings_type: type[Settings]) -> Iterator[str]:
-    for name, field in settings_type.model_fields.items():
-        if field.annotation is SecretStr or SecretStr in getattr(field.annotation, "__args__", ()):
+    for name, one in settings_type.model_fields.items():
+        if one.annotation is SecretStr or SecretStr in getattr(one.annotation, "__args__", ()):
             yield name
 
 
@@ -199,12 +205,43 @@ class Connector(Generic[SettingsT]):
     facts: ClassVar[Facts | None] = None
     seen_limit: ClassVar[int] = 500
     """How many marks a checkpoint keeps to recognise what was published: as many as an overlap can bring again."""
+    rereads: ClassVar[Rereading | None] = None
+    """When what was published is read again by itself, for edits and deletions; then `reread` is there too."""
+    keeps_raw: bool = False
+    """Whether what the source sent is kept beside each mention; set by whoever makes the connector."""
 
     def __init__(self, name: str, settings: SettingsT, http: Http, clock: Clock = utc_now) -> None:
         self.instance = name
         self.settings = settings
         self.http = http
         self.clock = clock
+        self.raw: dict[str, bytes] = {}
+        http.account = Account(self.name, self.auth(), self.limits(), clock=clock)
+        http.judge = self.judge
+
+    def auth(self) -> auth.Auth:
+        """Return the credential that every request carries."""
+        return auth.NONE
+
+    def limits(self) -> Sequence[Limit]:
+        """Return what may never be gone beyond, by all sources with the same credential together."""
+        return ()
+
+    def judge(self, answer: Answer) -> EarshotError | None:  # noqa: ARG002 - most platforms mean what their status says
+        """Return the error that an answer is, whatever its status; None where the table of `connectors.answers` is right.
+
+        It is asked of every answer, before the table. Quotes no body.
+        """
+        return None
+
+    async def reread(self, ids: Sequence[str]) -> Reread:
+        """Return what has become of these mentions, by their native ids. Raises what `fetch` raises."""
+        raise NotImplementedError
+
+    def keep(self, found: Mention, row: Any) -> None:
+        """Keep what the source sent for this mention, where the settings want it; `page` does so by itself."""
+        if self.keeps_raw and len(self.raw) < MAX_RAW:
+            self.raw[found.id] = row if isinstance(row, bytes) else reading.as_bytes(row)
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
@@ -253,6 +290,8 @@ class Connector(Generic[SettingsT]):
                 rejected.append(Rejected(reading.as_bytes(row), f"{self.name}: {found}"))
             else:
                 mentions.append(found)
+                if isinstance(found, Mention):
+                    self.keep(found, row)
         return Page(list(self.unique(mentions)), cursor, rejected=rejected, **more)
 
     async def check(self) -> str:

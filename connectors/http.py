@@ -1,85 +1,66 @@
-"""The one way to ask a source: timeouts, a User-Agent with a contact, limits on bodies, and errors by what to do next.
+"""The one way to ask a source: who we are, our turn, timeouts, a User-Agent with a contact, limits on bodies.
 
-| answer                                   | raised                                        |
-|------------------------------------------|-----------------------------------------------|
-| 429; 403 that says until when to wait    | RateLimitedError(retry_after)                 |
-| 408, 425, 5xx                            | UnavailableError, with `retry_after` if given |
-| other 4xx                                | SourceRefusedError                            |
-| no answer, too slow, too large, not JSON | SourceUnavailableError                        |
-
-An error names the host and the path, never the query, a header or the body: tokens travel in those. A platform that
-says in the body what it means, under whatever status, is read by a `Meaning` that is asked before the table.
+What an answer means, and which error it raises, is in `connectors.answers`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 import time
 import zlib
-from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
-from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
-from connectors import pacing, reading
+from connectors import pacing
+from connectors.account import Account
+from connectors.answers import (
+    SAFE,
+    Answer,
+    Meaning,
+    UnavailableError,
+    as_json,
+    error_for,
+    hidden,
+    place,
+    said_by,
+)
+from connectors.auth import Signed
+from connectors.bodies import Inflate, is_inside, words
+from connectors.limits import REQUESTS, Cost
+from connectors.tokens import Token
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
 from pipeline.contract.metrics import Metrics
+
+__all__ = [
+    "Answer",
+    "Http",
+    "Meaning",
+    "UnavailableError",
+    "as_json",
+    "error_for",
+    "hidden",
+    "make_client",
+    "place",
+    "said_by",
+    "user_agent",
+]
 
 TIMEOUT: Final = httpx.Timeout(10.0, read=30.0)
 TOTAL_TIMEOUT: Final = 60.0  # of one request with its redirects: a source that sends a byte a second is not waited for
 MAX_BODY: Final = 20_000_000  # bytes, after decompression
 MAX_REDIRECTS: Final = 4
+PATIENCE: Final = 600.0  # seconds that a request waits for its turn; what takes longer is the runner's to wait for
+DEFAULT_HOLD: Final = 30.0  # seconds for which nobody asks a place that has asked to wait without saying how long
 HOMEPAGE: Final = "https://github.com/earshot/earshot"
 
-_ADVICE: Final = {
-    400: "the request is wrong; look at this source's settings",
-    401: "the credentials are wrong or have expired; renew them",
-    402: "the account has to be paid for",
-    403: "access is forbidden; look at the credentials' permissions and the source's terms",
-    404: "there is nothing at this address; look at names and addresses in the settings",
-    410: "it is gone for good; take it out of the settings",
-    451: "it is withheld for legal reasons",
-}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_SAFE: Final = re.compile(r"[^\x20-\x7e\u00a1-\u024f]")
-
-
-Meaning = Callable[["Answer", datetime], EarshotError | None]
-"""What an answer means by what it says itself; None where the table at the top is to say. Quotes no body."""
-
-
-class UnavailableError(SourceUnavailableError):
-    """A source answers with an error of its own. `retry_after` is in seconds, None when it did not say."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a source answered. Header names are lower-case; `url` is where it was found after redirects."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    url: str = field(repr=False)
-    moved_to: str | None = field(default=None, repr=False)  # set when every redirect on the way was a permanent one
-    json: Any = field(default=None, repr=False)  # where it was asked for
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether the source says that nothing has changed since the given ETag or time."""
-        return self.status == 304
 
 
 def user_agent(contact: str | None) -> str:
@@ -88,7 +69,7 @@ def user_agent(contact: str | None) -> str:
         number = version("earshot")
     except PackageNotFoundError:
         number = "0"
-    return f"earshot/{number} (+{_SAFE.sub('', contact) if contact else HOMEPAGE})"
+    return f"earshot/{number} (+{SAFE.sub('', contact) if contact else HOMEPAGE})"
 
 
 def make_client(contact: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
@@ -107,7 +88,7 @@ def make_client(contact: str | None = None, transport: httpx.AsyncBaseTransport 
 
 
 class Http:
-    """One connector's requests. Remembers what the source last said about its rate limit in `quota`."""
+    """One connector's requests. What it shares with others of the same credential is its `account`."""
 
     def __init__(
         self,
@@ -119,27 +100,45 @@ class Http:
         secrets: Iterable[SecretStr] = (),
         max_body: int = MAX_BODY,
         total_timeout: float = TOTAL_TIMEOUT,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.client = client
-        self.quota: pacing.Quota | None = None
+        self.account = Account(connector, clock=clock)
+        self.judge: Callable[[Answer], EarshotError | None] = lambda _: None
+        self.on_wait: Callable[[float, str], None] = lambda _seconds, _why: None
         self.max_body = max_body
-        self._connector = connector
         self.metrics = metrics
+        self._connector = connector
         self._clock = clock
         self._secrets = [secret.get_secret_value() for secret in secrets]
         self._total_timeout = total_timeout
+        self._wait = wait
+        self._keys: dict[str, None] = {"": None}  # places it has asked, the last one at the end
+
+    @property
+    def quota(self) -> pacing.Quota | None:
+        """Return what is left of the tightest rate limit among those the places it asks have told of."""
+        now = self._clock()
+        told = [quota for key in self._keys if (quota := self.account.quota(key)) is not None]
+        valid = [quota for quota in told if quota.reset_at > now]
+        if not valid:
+            return told[-1] if told else None
+        return min(valid, key=lambda one: (-pacing.allowed_in(one, now), 1.0 if one.share is None else one.share))
+
+    @quota.setter
+    def quota(self, value: pacing.Quota | None) -> None:
+        self.account.told("", value)
 
     async def get_json(
         self,
         url: str,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        *,
-        meaning: Meaning | None = None,
+        **more: Any,
     ) -> Answer:
-        """Return the answer to a GET with its JSON in `json`. Raises what `meaning` or the table at the top say."""
+        """Return the answer to a GET with its JSON in `json`. `more` is what `request` takes; raises what it raises."""
         given = {"Accept": "application/json", **(headers or {})}
-        answer = await self.request("GET", url, params=params, headers=given, meaning=meaning)
+        answer = await self.request("GET", url, params=params, headers=given, **more)
         return answer if answer.is_unchanged else replace(answer, json=as_json(answer))
 
     async def get_bytes(
@@ -150,14 +149,15 @@ class Http:
         *,
         etag: str | None = None,
         last_modified: str | None = None,
+        **more: Any,
     ) -> Answer:
-        """Return the answer to a GET; with `etag` or `last_modified` it may be 304. Raises what the table says."""
+        """Return the answer to a GET; with `etag` or `last_modified` it may be 304. Raises what `request` raises."""
         given = dict(headers or {})
         if etag:
             given["If-None-Match"] = etag
         if last_modified:
             given["If-Modified-Since"] = last_modified
-        return await self.request("GET", url, params=params, headers=given)
+        return await self.request("GET", url, params=params, headers=given, **more)
 
     async def request(
         self,
@@ -168,20 +168,98 @@ class Http:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         data: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         meaning: Meaning | None = None,
+        cost: Cost | None = None,
+        bucket: str = "",
+        anonymous: bool = False,
     ) -> Answer:
-        """Return the answer to any request. Raises what `meaning` or the table say."""
-        began, outcome = time.monotonic(), "unreachable"
+        """Return the answer to any request.
+
+        It carries the account's credential unless it is `anonymous`, and waits for its turn under the account's limits,
+        of which it uses `cost` besides one request; `bucket` names a limit of its own. Raises what `meaning`, the
+        connector's `judge` or the table in `connectors.answers` say, RateLimitedError when its turn is far off, and
+        BrokerUnavailableError when what it uses cannot be written down.
+        """
+        key = _key(url, bucket)
+        self._keys.pop(key, None)
+        self._keys[key] = None
+        is_renewed = False
+        while True:
+            signed = Signed() if anonymous else await self.account.signed(self.post)
+            await self._until_our_turn(url, key, {REQUESTS: 1.0, **(cost or {})}, bucket)
+            try:
+                return await self._asked(
+                    *(method, url, signed, meaning, key),
+                    params=params,
+                    headers=headers,
+                    json=json,
+                    data=data,
+                    content=content,
+                )
+            except RateLimitedError as error:
+                self.account.hold(DEFAULT_HOLD if error.retry_after is None else error.retry_after, key)
+                raise
+            except UnavailableError as error:
+                if error.retry_after:
+                    self.account.hold(error.retry_after, key)
+                raise
+            except _NotLetInError as error:
+                if is_renewed or error.token is None:
+                    raise SourceRefusedError(str(error)) from None
+                self.account.spoil(error.token)
+                is_renewed = True
+
+    async def post(self, url: str, *, method: str = "POST", **given: Any) -> Answer:
+        """Ask for a token: without credentials, outside the limits. Raises what is retriable, returns other answers."""
+        return await self._asked(method, url, Signed(), None, None, **given)
+
+    def refund(self, cost: Cost, bucket: str = "") -> None:
+        """Give back what a request was said to cost and did not."""
+        self.account.ledger.refund(cost, bucket)
+
+    def hold(self, seconds: float, bucket: str = "") -> None:
+        """Ask nothing for so long, in a bucket or at all, and neither do others with the same credential."""
+        self.account.hold(seconds, bucket)
+
+    async def _until_our_turn(self, url: str, key: str, cost: Cost, bucket: str) -> None:
+        waited, has_waited = 0.0, False
+        while True:
+            turn = await self.account.turn(key, cost, bucket, has_waited=has_waited)
+            if not turn.seconds:
+                return
+            if turn.seconds == float("inf"):
+                raise SourceRefusedError(f"{place(url)} is not asked: {turn.why} — raise the limit in the settings")
+            if waited + turn.seconds > PATIENCE:
+                raise RateLimitedError(f"{place(url)} is not asked now: {turn.why}", turn.seconds)
+            self.on_wait(turn.seconds, f"{place(url)}: {turn.why}")
+            await self._wait(turn.seconds)
+            waited += turn.seconds
+            has_waited = has_waited or not turn.is_ours
+
+    async def _asked(
+        self, method: str, url: str, signed: Signed, meaning: Meaning | None, key: str | None, **given: Any
+    ) -> Answer:
+        """Ask once, and count how it went. Without a `key`, for a token, a refusal is an answer as any other."""
+        began, outcome, left = time.monotonic(), "unreachable", None
+        if signed.headers:
+            given["headers"] = {**(given.get("headers") or {}), **signed.headers}
+        if signed.params:
+            given["params"] = {**(given.get("params") or {}), **signed.params}
         try:
             async with asyncio.timeout(self._total_timeout):
-                answer = await self._follow(method, url, params=params, headers=headers, json=json, data=data)
-            self.quota = pacing.quota(answer.headers, self._clock()) or self.quota
+                answer = await self._follow(method, url, **given)
+            if signed.params:
+                answer = replace(answer, url=_without(answer.url, signed.params))
+            left = pacing.quota(answer.headers, self._clock())
             outcome = "ok"
-            error = meaning(answer, self._clock()) if meaning is not None else None
-            error = error or error_for(answer, self._clock(), self._secrets)
+            error = self._meant(answer, meaning)
             if error is not None:
                 outcome = _outcome(error)
-                raise error
+                if key is not None and answer.status == 401 and isinstance(error, SourceRefusedError):
+                    raise _NotLetInError(str(error), signed.token)
+                if key is not None or not isinstance(error, SourceRefusedError):
+                    raise error
             return answer
         except TimeoutError:
             raise SourceUnavailableError(f"{place(url)} takes longer than {self._total_timeout:g} s") from None
@@ -190,11 +268,18 @@ class Http:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise SourceRefusedError(f"{place(url)} is no address that can be asked; write https://…") from None
         except httpx.HTTPError as error:
-            raise SourceUnavailableError(f"{place(url)} cannot be reached: {_words(error)}") from None
+            raise SourceUnavailableError(f"{place(url)} cannot be reached: {words(error)}") from None
         finally:
+            if key is not None:
+                self.account.ended(key, left)
             if self.metrics is not None:
                 self.metrics.source_requests.labels(self._connector, outcome).inc()
                 self.metrics.source_request_seconds.labels(self._connector).observe(time.monotonic() - began)
+
+    def _meant(self, answer: Answer, meaning: Meaning | None) -> EarshotError | None:
+        now = self._clock()
+        error = meaning(answer, now) if meaning is not None else None
+        return error or self.judge(answer) or error_for(answer, now, [*self._secrets, *self.account.secrets])
 
     async def _follow(self, method: str, url: str, **given: Any) -> Answer:
         """Follow redirects of GET requests: never from https to http, never inwards, without our headers elsewhere."""
@@ -212,7 +297,7 @@ class Http:
                 raise SourceUnavailableError(f"{place(url)} redirects to what is no address") from None
             if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
                 raise SourceRefusedError(f"{place(url)} redirects to {new.scheme}, which is not followed")
-            if _is_inside(new.host) and not _is_inside(old.host):
+            if is_inside(new.host) and not is_inside(old.host):
                 raise SourceRefusedError(f"{place(url)} redirects into the local network, which is not followed")
             given["params"] = None
             if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
@@ -241,7 +326,7 @@ class Http:
         """Yield the body decompressed, never more than `max_body` bytes of it in memory."""
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise SourceUnavailableError(f"{place(str(response.url))} compresses in a way that was not asked for")
-        inflate = _Inflate() if encoding not in ("", "identity") else None
+        inflate = Inflate() if encoding not in ("", "identity") else None
         size = 0
         async for raw in response.aiter_raw():
             part = raw
@@ -258,141 +343,32 @@ class Http:
             raise SourceUnavailableError(f"{place(str(response.url))} breaks off in the middle of its answer")
 
 
-class _Inflate:
-    """Decompression that never makes more bytes than it is allowed. A gzip body may have several members (RFC 1952)."""
-
-    def __init__(self) -> None:
-        self._one = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        self._begun = False
-        self._held = b""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is missing at the end."""
-        return self._one.eof or not self._begun
-
-    def some(self, raw: bytes, most: int) -> bytes:
-        """Return what is in these bytes, at most `most` bytes of it. Raises zlib.error."""
-        parts: list[bytes] = []
-        raw, self._held = self._held + raw, b""
-        while raw and most > 0:
-            if self._one.eof:
-                if raw == b"\x1f":  # half of the sign that another member begins
-                    self._held = raw
-                    break
-                if not raw.startswith(b"\x1f\x8b"):  # what follows is padding, not another member
-                    break
-                self._one = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            self._begun = True
-            parts.append(self._one.decompress(raw, most))
-            most -= len(parts[-1])
-            raw = self._one.unused_data
-        return b"".join(parts)
-
-
-def as_json(answer: Answer) -> Any:
-    """Return the JSON in an answer. Raises SourceUnavailableError when it is something else."""
-    try:
-        return reading.json_value(answer.body)
-    except ValueError:
-        kind = _SAFE.sub("", answer.headers.get("content-type", "no content type"))[:60]
-        what = f"{len(answer.body)} bytes of {kind}" if answer.body else "an empty body"
-        raise SourceUnavailableError(f"{place(answer.url)} sends {what} instead of JSON") from None
-
-
-def error_for(answer: Answer, now: datetime, secrets: Iterable[str] = ()) -> EarshotError | None:
-    """Return the error an answer means, None where it means none. A pure function: the table at the top."""
-    status, headers = answer.status, answer.headers
-    if status < 300 or status == 304:
-        return None
-    where = place(answer.url)
-    wait = pacing.seconds_until(headers.get("retry-after"), now)
-    known = pacing.quota(headers, now)
-    asks_to_wait = wait is not None or (known is not None and known.remaining < 1)
-    if status == 429 or (status == 403 and asks_to_wait):  # GitHub's secondary limits are a 403 with Retry-After
-        if wait is None and known is not None and known.remaining < 1:
-            wait = pacing.allowed_in(known, now)
-        return RateLimitedError(f"{where} asks to wait ({status})", wait)
-    if status in (408, 425) or status >= 500:
-        return UnavailableError(f"{where} answers with an error of its own ({status})", wait)
-    if status < 400:
-        return SourceUnavailableError(f"{where} redirects in a way that cannot be followed ({status})")
-    said = said_by(answer.body, secrets)
-    advice = _ADVICE.get(status, "look at this source's settings")
-    return SourceRefusedError(f"{where} refuses ({status}){f': {said}' if said else ''} — {advice}")
-
-
-def said_by(body: bytes, secrets: Iterable[str] = ()) -> str:
-    """Return what a JSON error body says in words, short and harmless to show; empty where it says nothing."""
-    try:
-        value = reading.json_value(body[:20_000])
-    except ValueError:
-        return ""
-    found = value
-    for key in ("error", "errors", "message", "detail", "error_description", "title"):
-        if isinstance(found, list) and found:
-            found = found[0]
-        if isinstance(found, dict) and key in found:
-            inner = found[key]
-            if isinstance(inner, dict | list) and inner:
-                found = inner
-            elif isinstance(inner, str):
-                found = inner
-                break
-    if not isinstance(found, str):
-        return ""
-    return _SAFE.sub(" ", hidden(found, secrets))[:160].strip()
-
-
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with stars for every secret in it, also percent-encoded and in base64."""
-    forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""), _base64(secret))}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
-
-
-def _base64(secret: str) -> str:
-    return b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
-
-
-def place(url: str) -> str:
-    """Return host and path of an address: what may be shown of it."""
-    try:
-        parsed = httpx.URL(url)
-        return _SAFE.sub("", f"{parsed.host}{f':{parsed.port}' if parsed.port else ''}{parsed.path}")[:200] or "?"
-    except (httpx.InvalidURL, TypeError, ValueError, UnicodeError):
-        return "the address"
-
-
 def _outcome(error: EarshotError) -> str:
     if isinstance(error, RateLimitedError):
         return "limited"
     return "unavailable" if isinstance(error, SourceUnavailableError) else "refused"
 
 
-def _words(error: Exception) -> str:
-    """Say what happened to a connection without repeating an address."""
-    text = str(error).lower()
-    for sign, words in (
-        ("name or service not known", "its name is not known (DNS)"),
-        ("nodename nor servname", "its name is not known (DNS)"),
-        ("temporary failure in name resolution", "names cannot be looked up (DNS); is this machine online?"),
-        ("no address associated", "its name is not known (DNS)"),
-        ("certificate", "its certificate is not trusted"),
-        ("connection refused", "the connection is refused"),
-        ("all connection attempts failed", "no connection can be made; is this machine online?"),
-    ):
-        if sign in text:
-            return words
-    return f"the connection breaks ({type(error).__name__})"
+class _NotLetInError(Exception):
+    """401: the credential is not taken, or not any more."""
+
+    def __init__(self, message: str, token: Token | None) -> None:
+        super().__init__(message)
+        self.token = token
 
 
-def _is_inside(host: str) -> bool:
-    """Whether a host is written as an address of this machine or a private network."""
-    if host in ("localhost", ""):
-        return True
+def _key(url: str, bucket: str) -> str:
+    """Return under which name a place's rate limit is kept: its host, and the bucket."""
     try:
-        return not ipaddress.ip_address(host.strip("[]")).is_global
-    except ValueError:
-        return host.endswith((".local", ".internal", ".localhost"))
+        parsed = httpx.URL(url)
+        return f"{parsed.host}:{parsed.port or ''}/{bucket}"
+    except (httpx.InvalidURL, TypeError, ValueError, UnicodeError):
+        return f"/{bucket}"
+
+
+def _without(url: str, params: Mapping[str, str]) -> str:
+    """Return an address without these parameters."""
+    parsed = httpx.URL(url)
+    for name in params:
+        parsed = parsed.copy_remove_param(name)
+    return str(parsed)

@@ -3,8 +3,9 @@
     sources ── connectors ──> mentions ── triage ──┬─> mentions-enriched       (every relevant mention, once)
                    │                               ├─> department-<name>       (who can act on it)
                    ├─> connector-checkpoints       ├─> department-review       (not sure, or quarantined)
-                   └─> coverage                    ├─> pulse ── reputation ──> alerts ── notify ──> on-call
-                                                   ├─> erasures          └──> heartbeats ──┘
+                   ├─> connector-memory            ├─> pulse ── reputation ──> alerts ── notify ──> on-call
+                   ├─> mentions-raw (if wanted)    ├─> erasures          └──> heartbeats ──┘
+                   └─> coverage                    │
                                                    └─> mentions-dlq
 
 Read `STAGES` for who reads and writes what, `topics()` for how each topic is kept. `earshot topics show` prints both.
@@ -31,6 +32,8 @@ HEARTBEATS: Final = "heartbeats"
 ERASURES: Final = "erasures"
 COVERAGE: Final = "coverage"
 CHECKPOINTS: Final = "connector-checkpoints"
+MEMORY: Final = "connector-memory"
+RAW: Final = "mentions-raw"
 BRANDS: Final = "reputation-brands"
 
 
@@ -47,7 +50,13 @@ class Stage:
 
 STAGES: Final = (
     # A page of mentions and its checkpoint in one transaction; the connector instance is the transactional id.
-    Stage("connectors", "aiokafka", (CHECKPOINTS,), (MENTIONS, CHECKPOINTS, COVERAGE), "fetch, publish, checkpoint"),
+    Stage(
+        "connectors",
+        "aiokafka",
+        (CHECKPOINTS, MEMORY),
+        (MENTIONS, CHECKPOINTS, MEMORY, COVERAGE, RAW),
+        "fetch, publish, checkpoint, read again",
+    ),
     # Mention in, JudgedMention out; offsets in the same transaction with the group's metadata (KIP-447).
     Stage(
         "triage",
@@ -90,9 +99,14 @@ class Topic:
 
 
 def topics(
-    departments: Sequence[str], *, partitions: int = 4, replication: int = 1, retention: float = 30 * DAY
+    departments: Sequence[str],
+    *,
+    partitions: int = 4,
+    replication: int = 1,
+    retention: float = 30 * DAY,
+    raw_retention: float = 7 * DAY,
 ) -> tuple[Topic, ...]:
-    """Every topic of an installation with these departments; `retention` in seconds is that of mentions."""
+    """Every topic of an installation with these departments; retentions in seconds, of mentions and of raw payloads."""
 
     def topic(name: str, event: type | None, key: str, means: str, **kept: object) -> Topic:
         return Topic(name, event, key, means, **{"partitions": partitions, "replication": replication, **kept})  # type: ignore[arg-type]
@@ -127,6 +141,22 @@ def topics(
         topic(ERASURES, events.Erasure, "id", "what must be erased", cleanup="compact,delete", retention=90 * DAY),
         topic(COVERAGE, events.Coverage, "connector", "what was heard and what was not", retention=90 * DAY),
         topic(CHECKPOINTS, events.Checkpoint, "connector", "where connectors go on", cleanup="compact", retention=None),
+        topic(
+            MEMORY,
+            events.Remembered,
+            "connector/number",  # in the partition of the connector's name, so that one is read to know it all
+            "what connectors will read again",
+            cleanup="compact",
+            retention=None,
+        ),
+        topic(
+            RAW,
+            events.RawPayload,
+            "id",
+            "what sources sent, where it is kept",
+            cleanup="compact,delete",
+            retention=raw_retention,
+        ),
         *(
             topic(f"{name}-dlq", event, "as received", f"dead letters of {name}", partitions=1, retention=90 * DAY)
             for name, event in ((MENTIONS, mentions), (PULSE, events.Pulse), (ALERTS, events.Alert))

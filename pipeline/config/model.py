@@ -164,6 +164,8 @@ class Retention(Part):
     """How long mentions are kept on the topics."""
 
     mentions: Duration = 30 * 86_400
+    raw: Duration = 7 * 86_400
+    """How long what sources sent is kept, of sources with `keep_raw`."""
 
 
 class Topics(Part):
@@ -179,6 +181,8 @@ class Source(Part):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     type: Name
     enabled: bool = True
+    keep_raw: bool = False
+    """Whether what the source sent for each mention is kept, on the topic mentions-raw, for `retention.raw`."""
 
     def settings(self) -> dict[str, Any]:
         """Return the fields that are the connector's own."""

@@ -37,6 +37,8 @@ TYPES: Final[dict[type, str]] = {
     events.Erasure: "earshot.erasure.v1",
     events.Coverage: "earshot.coverage.v1",
     events.Checkpoint: "earshot.checkpoint.v1",
+    events.Remembered: "earshot.remembered.v1",
+    events.RawPayload: "earshot.raw-payload.v1",
 }
 """CloudEvents type of every event. The number grows only with a change that breaks readers."""
 

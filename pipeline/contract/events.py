@@ -331,6 +331,10 @@ class Coverage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gap_from: Instant | None = None  # start of a time that was not heard
     gap_until: Instant | None = None  # end of a time that was not heard
     reason: str | None = None  # why it was not heard
+    query: str | None = None  # which of the source's questions it is about; null for all of them
+    usual: float | None = None  # mentions usual for the time since the record before, by the source's own rhythm
+    newest_at: Instant | None = None  # `created_at` of the newest mention heard so far
+    limited_seconds: float = 0.0  # time since the record before in which a rate limit or a budget did not let us ask
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -340,3 +344,31 @@ class Checkpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cursor: str | None  # the source's own position, opaque
     seen: tuple[str, ...] = ()  # ids already published, the newest last
     saved_at: Instant  # when it was stored
+    waits_until: Instant | None = None  # the source is not asked before: it has said so, or a limit is used up
+    newest_at: Instant | None = None  # `created_at` of the newest mention published
+    rhythm: tuple[float, ...] = ()  # usual mentions in each hour of the UTC day, once a whole day has been heard
+    rhythm_at: Instant | None = None  # up to when it was learned
+    quiet: float = 0.0  # mentions that would have been usual since the last one came
+
+
+class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Mentions that a connector published together and will read again, for edits and deletions. Holds no text."""
+
+    connector: str  # the configured source instance
+    number: int  # which of its pages; the record's key is `connector/number`
+    at: Instant  # when they were published
+    ids: tuple[str, ...]  # their native ids
+    threads: tuple[str | None, ...]  # their conversations, in the same order
+    step: int = 0  # how often they were read again
+    read_at: Instant | None = None  # when they were read last
+    absent: tuple[str, ...] = ()  # native ids that were not there when they were read last
+    doubts: int = 0  # how often nearly all of them were absent, which was not believed
+
+
+class RawPayload(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a source sent for a mention, as it came: only where a source's settings say `keep_raw`."""
+
+    id: str  # `source:native_id` of the mention; the record's key
+    connector: str  # the configured source instance
+    at: Instant  # when it was read
+    payload: str  # the object or frame as text, cut where it is very large

@@ -16,6 +16,7 @@ def declared(config: Config) -> tuple[Topic, ...]:
         partitions=config.topics.partitions,
         replication=config.topics.replication,
         retention=config.retention.mentions,
+        raw_retention=config.retention.raw,
     )
 
 

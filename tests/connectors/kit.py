@@ -8,10 +8,13 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from connectors import registry
 from connectors.base import Connector, PollingConnector, PushConnector, StreamingConnector, read_settings, secrets_of
@@ -26,6 +29,10 @@ SECRET = "s3cr3t-of-the-test"
 
 def clock() -> datetime:
     return NOW
+
+
+async def no_time(seconds: float) -> None:
+    """Wait as requests do for their turn, without the time."""
 
 
 def folder_of(kind: type[Connector[Any]]) -> Path:
@@ -49,17 +56,44 @@ def example(kind: type[Connector[Any]], name: str) -> Path:
     return next(folder_of(kind).glob(f"example/{name}.*"))
 
 
+@cache
+def made(what: str) -> str:
+    """A secret of the kind that an example's settings ask for: `{"env": …, "made": "service-account"}`."""
+    if what == "word":
+        return SECRET
+    key = ec.generate_private_key(ec.SECP256R1()) if what == "private-key" else rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    if what == "private-key":
+        return pem
+    account = {"client_email": "earshot@example.org", "private_key": pem, "token_uri": "https://example.org/token"}
+    return json.dumps(account)
+
+
 def settings(kind: type[Connector[Any]], page: Path | None = None, **changes: Any) -> Any:
     """The example's settings; every secret it names is SECRET."""
     text = example(kind, "settings").read_text().replace("{page}", str(page or example(kind, "page")))
     given = {**json.loads(text), **changes}
     for value in given.values():
         if isinstance(value, dict) and "env" in value:
-            os.environ[value["env"]] = SECRET
+            os.environ[value["env"]] = made(value.pop("made", "word"))
     return read_settings(kind.settings_type, "example", given)
 
 
 Answer = Callable[[httpx.Request], httpx.Response]
+
+
+TOKEN_PATHS = ("/token", "/accessToken", "/access_token")
+
+
+def with_tokens(answer: Answer) -> Answer:
+    """The same source, with a token endpoint that gives whoever asks a token of an hour."""
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.rstrip("/").endswith(TOKEN_PATHS):
+            return httpx.Response(200, json={"access_token": "token-of-the-test", "expires_in": 3600})
+        return answer(request)
+
+    return answered
 
 
 def answering(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -77,10 +111,10 @@ def make(
     **changes: Any,
 ) -> Connector[Any]:
     if answer is not None:
-        transport = httpx.MockTransport(answer)
+        transport = httpx.MockTransport(with_tokens(answer))
     found = given if given is not None else settings(kind, page, **changes)
     client = make_client("ops@example.org", transport or httpx.MockTransport(refuse))
-    http = Http(client, connector="example", metrics=metrics, clock=clock, secrets=secrets_of(found))
+    http = Http(client, connector="example", metrics=metrics, clock=clock, secrets=secrets_of(found), wait=no_time)
     return kind("example", found, http, clock)
 
 

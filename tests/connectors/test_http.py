@@ -97,7 +97,7 @@ async def test_what_a_source_says_of_its_limit_is_kept_also_when_it_refuses():
     assert asked.quota.share == 0.5
     asked.client._transport = httpx.MockTransport(always())
     await asked.get_json(URL)
-    assert asked.quota.share == 0.5  # an answer without headers forgets nothing
+    assert asked.quota.share == 0.4  # an answer without headers forgets nothing, and counts as one request
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"cut', b"\xff\xfe", b"null "], ids=repr)
