@@ -7,14 +7,15 @@ API: https://partner.steamgames.com/doc/webapi/IUserReviewsService (no key neede
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors import newest
-from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention, reveal
+from connectors import auth, newest
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention
+from connectors.limits import Limit
 from connectors.newest import Row, Sheet
 from connectors.reading import timestamp, whole
 from connectors.steam.languages import LANGUAGES
@@ -78,6 +79,13 @@ class Steam(PollingConnector[SteamSettings]):
     )
     seen_limit: ClassVar[int] = 5_000
 
+    def auth(self) -> auth.Auth:
+        return auth.query("key", self.settings.key)
+
+    def limits(self) -> Sequence[Limit]:
+        """Return what a key may ask: https://steamcommunity.com/dev/apiterms."""
+        return (Limit(100_000, per="day"),) if self.settings.key else ()
+
     async def fetch(self, cursor: str | None) -> Page:
         found = await newest.descend(
             [str(app) for app in self.settings.apps],
@@ -100,7 +108,7 @@ class Steam(PollingConnector[SteamSettings]):
             found = await self._asked(app, place)
             rows = [row for row in found.get("reviews") or () if isinstance(row, dict)]
             if total is None:
-                total = whole(found.get("total_matching", (found.get("query_summary") or {}).get("total_reviews")))
+                total = _count(found)
             is_short = not rows and total is not None and seen + SPARE < total
             if not is_short:
                 break
@@ -121,11 +129,11 @@ class Steam(PollingConnector[SteamSettings]):
             "cursor": at,
         }
         params = {"input_json": json.dumps(asked, separators=(",", ":"))}
-        key = reveal(self.settings.key)
-        url = f"{self.settings.base_url}/IUserReviewsService/GetAppReviews/v1/"
-        body = (await self.http.get_json(url, {**params, **({"key": key} if key else {})})).json
+        body = (
+            await self.http.get_json(f"{self.settings.base_url}/IUserReviewsService/GetAppReviews/v1/", params)
+        ).json
         found = body.get("response") if isinstance(body, dict) else None
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or not isinstance(found.get("reviews") or [], list):
             raise SourceUnavailableError(f"{self.instance}: the answer holds no reviews")
         if not found:
             raise SourceRefusedError(f"{self.instance}: Steam has no game {app} — take its number from the store")
@@ -174,6 +182,12 @@ def _place(at: str | None) -> tuple[int, int | None, str]:
         return 0, None, "*"
     seen, total, place = json.loads(at)
     return int(seen), None if total is None else int(total), str(place)
+
+
+def _count(found: Row) -> int | None:
+    """Return how many reviews there are by Steam's own count; the first page of a walk has it."""
+    summary = found.get("query_summary")
+    return whole(found.get("total_matching", summary.get("total_reviews") if isinstance(summary, dict) else None))
 
 
 def _changed(row: Row) -> float | None:

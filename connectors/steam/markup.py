@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from connectors.reading import Rich
+from connectors.reading import Rich, addresses
 
 _BLOCKS: Final = ("h1", "h2", "h3", "list", "olist", "quote", "code", "table", "tr", "hr", "p")
 _INLINE: Final = ("b", "i", "u", "strike", "spoiler", "noparse", "url", "th", "td", "img", "previewyoutube", "emoticon")
@@ -17,7 +17,6 @@ _TAG: Final = re.compile(
     rf"\[(?P<end>/?)(?P<name>{'|'.join((*_BLOCKS, *_INLINE))}|\*)(?:=(?P<value>[^\]\n]{{0,2000}}))?[^\]\n=]{{0,200}}\]",
     re.IGNORECASE,
 )
-_ADDRESS: Final = re.compile(r"https?://[^\s\[\]<>\"]{1,2000}")
 
 
 def plain(text: str | None) -> Rich:
@@ -36,7 +35,7 @@ def plain(text: str | None) -> Rich:
         return "\n" if name in _BLOCKS else ""
 
     bare = _TAG.sub(shown, whole)
-    links += (address.rstrip(".,;:!?)'") for address in _ADDRESS.findall(bare))
+    links += addresses(bare)
     bare = re.sub(r"[ \t]+", " ", bare)
     bare = re.sub(r"\n\s*- ", "\n- ", re.sub(r" ?\n ?", "\n", bare))
     return Rich(re.sub(r"\n{3,}", "\n\n", bare).strip(), tuple(dict.fromkeys(links)))
