@@ -1,0 +1,1 @@
+"""Tips about places on Foursquare."""
