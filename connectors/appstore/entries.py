@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import html
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import feedparser
 
 from connectors import reading
+from connectors.appstore.territories import COUNTRIES
 from pipeline.contract.errors import InvalidMessageError
 
 Row = dict[str, Any]
@@ -40,8 +42,11 @@ def entries(body: bytes) -> Iterator[Row]:
         found = feed.get("entry") or []
         yield from (_of_json(row) for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict))
     elif data is not None:
+        app = re.search(r"/apps/(\d+)/customerReviews", str(_part(value, "links").get("self")))
         rows = data if isinstance(data, list) else [data]
-        yield from (_of_connect(row) for row in rows if isinstance(row, dict) and row.get("type") == "customerReviews")
+        for row in rows:
+            if isinstance(row, dict) and row.get("type") == "customerReviews":
+                yield _of_connect(row) | ({"earshot_app": app[1]} if app else {})
     else:
         raise InvalidMessageError("the store's answer holds no feed")
 
@@ -91,4 +96,9 @@ def _of_xml(body: bytes) -> Iterator[Row]:
 def _of_connect(row: Row) -> Row:
     given = _part(row, "attributes")
     flat = {"id": row.get("id"), "updated": given.get("createdDate"), "im:rating": given.get("rating")}
-    return flat | {"title": given.get("title"), "content": given.get("body"), "name": given.get("reviewerNickname")}
+    flat |= {"title": given.get("title"), "content": given.get("body"), "name": given.get("reviewerNickname")}
+    answer = _part(_part(row, "relationships"), "response")
+    if "data" in answer:  # only where it was asked for
+        flat["replies"] = int(bool(answer["data"]))
+    country = COUNTRIES.get(str(given.get("territory")))
+    return flat | ({"earshot_country": country} if country else {})
