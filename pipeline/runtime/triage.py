@@ -28,6 +28,7 @@ from pipeline.core.dedup import Memory
 from pipeline.core.pulse import PulseBatch
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
+from pipeline.runtime.lag import behind
 from pipeline.runtime.memories import restore
 from pipeline.runtime.reading import Message
 from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, MENTIONS, PULSE
@@ -140,6 +141,7 @@ class TriageWorker:
                 self.alive_at = time.monotonic()
                 if messages:
                     self._carry(messages)
+                self.metrics.lag.labels(STAGE, MENTIONS).set(behind(self.consumer, MENTIONS, self.next))
         except KafkaException as error:  # what could not be undone either: a new process begins where this one did
             raise BrokerUnavailableError(
                 f"Kafka at {self.client.get('bootstrap.servers')} does not answer: {error.args[0].str()}. What was not "

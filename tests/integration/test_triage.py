@@ -137,6 +137,15 @@ def test_every_mention_comes_out_once_and_the_sums_add_up(own_kafka):
     assert sorted(header(letter.headers(), "dlq_reason") for letter in letters) == ["invalid", "invalid", "undecodable"]
 
 
+def test_what_is_not_read_yet_is_shown_until_all_is_read(own_kafka):
+    send_mentions(own_kafka, [a_mention(number) for number in range(40)])
+    with Running(own_kafka, Config.model_validate({"version": 1, "triage": {"batch": 1}})) as running:
+        lag = running.metrics.lag
+        until(lambda: running.value(lag, "mentions") > 0)
+        until(lambda: running.received() == 40)
+        until(lambda: running.value(lag, "mentions") == 0)
+
+
 def test_the_memory_of_repeats_survives_a_restart(own_kafka):
     send_mentions(own_kafka, [a_mention(number) for number in range(50)])
     with Running(own_kafka) as running:
