@@ -73,7 +73,7 @@ class Steam(PollingConnector[SteamSettings]):
     settings_type = SteamSettings
     facts = Facts(
         auth="none; a key where more is asked",
-        cursor="time of the newest change of every game, and the page of a walk",
+        cursor="time of the newest change of every game; page of a walk",
         changes="edits; no deletions",
         tested="a service of our own, recorded answers",
     )

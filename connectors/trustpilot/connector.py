@@ -59,7 +59,7 @@ class Trustpilot(PollingConnector[TrustpilotSettings]):
     settings_type = TrustpilotSettings
     facts = Facts(
         auth="API key; key and secret for private reviews",
-        cursor="time of the newest review of every company, and the page of a walk",
+        cursor="newest review of every company; page of a walk",
         changes="both, by reading again after 1, 7 and 30 days",
         tested="an API of our own, answers made by hand",
     )
