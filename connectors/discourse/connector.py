@@ -6,18 +6,22 @@ fifty numbers up to any: so it is read forwards by numbers, whatever was written
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import places, reading
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, reveal
+from connectors import auth, one_by_one, places, reading
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.discourse import posts
 from connectors.discourse.posts import Row
+from connectors.http import Meaning
+from connectors.limits import Limit
+from connectors.one_by_one import GoneError
+from connectors.rereading import DAY, HOUR, Reread, Rereading
 from pipeline.config.model import Duration
-from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
+from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Mention
 
 WINDOW: Final = 50  # numbers, not posts, in one list: those of private and deleted posts are left out
@@ -62,10 +66,18 @@ class Discourse(PollingConnector[DiscourseSettings]):
     facts = Facts(
         auth="none; a key where a forum wants one",
         cursor="highest number of a post",
-        changes="both, while a post is among the newest",
+        changes="both, among the newest and when read again",
         tested="a forum of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 1_000
+    rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=10)
+
+    def auth(self) -> auth.Auth:
+        return auth.header("Api-Key", self.settings.key) if self.settings.key else auth.Auth(self.settings.server)
+
+    def limits(self) -> Sequence[Limit]:
+        """What most forums allow an address, and an administrator's key."""
+        return (Limit(60, per=60),)
 
     async def fetch(self, cursor: str | None) -> Page:
         known = places.read(cursor)
@@ -144,23 +156,30 @@ class Discourse(PollingConnector[DiscourseSettings]):
         if "cooked" in row:
             return row
         try:
-            body = await self._get(f"posts/{row['id']}.json")
-        except SourceRefusedError as error:
-            if is_gone(error):
-                return None
-            raise
+            body = await self._get(f"posts/{row['id']}.json", meaning=one_by_one.gone)
+        except GoneError:
+            return None
         return {**row, **next(posts.rows_of([body], self.settings.server), {})}
 
-    async def _get(self, path: str, params: dict[str, Any] | None = None) -> Any:
-        key = reveal(self.settings.key)
-        headers = {"Api-Key": key, "Api-Username": self.settings.username} if key else {}
-        return (await self.http.get_json(f"{self.settings.server}/{path}", params, headers)).json
+    async def _get(self, path: str, params: dict[str, Any] | None = None, *, meaning: Meaning | None = None) -> Any:
+        headers = {"Api-Username": self.settings.username} if self.settings.key else {}
+        return (await self.http.get_json(f"{self.settings.server}/{path}", params, headers, meaning=meaning)).json
 
     def _rows(self, body: Any, name: str) -> list[Row]:
         if not isinstance(body, dict) or not isinstance(body.get(name), list):
             raise SourceUnavailableError(f"{self.instance}: the answer holds no posts")
         rows = posts.rows_of([body], self.settings.server)
         return [row for row in rows if isinstance(row["id"], int) and not isinstance(row["id"], bool)]
+
+    async def reread(self, ids: Sequence[str]) -> Reread:
+        return await one_by_one.reread(ids, self._again)
+
+    async def _again(self, native: str) -> Sequence[Mention]:
+        number = posts.number_of(native)
+        if number is None:
+            return []
+        body = await self._get(f"posts/{number}.json", meaning=one_by_one.gone)
+        return self.page(posts.rows_of([body], self.settings.server), None).mentions
 
     async def cursor_at(self, since: datetime) -> str | None:
         if self.settings.query:
@@ -187,11 +206,6 @@ class Discourse(PollingConnector[DiscourseSettings]):
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
         return posts.read(row, now)
-
-
-def is_gone(error: SourceRefusedError) -> bool:
-    """Whether a refusal says that a post is not there any more."""
-    return getattr(getattr(error, "answer", None), "status", None) in (404, 410)
 
 
 def _after(given: float, top: float) -> Row:

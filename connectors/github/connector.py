@@ -7,25 +7,27 @@ forwards by the time of its last change, so a burst is walked through page by pa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import forwards, places, reading
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, reveal
+from connectors import auth, forwards, places, reading
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.forwards import Asked, Found
 from connectors.github import discussions, texts
 from connectors.http import Answer, as_json
+from connectors.limits import Limit
 from connectors.places import Row
+from connectors.rereading import DAY, HOUR, Reread, Rereading
 from pipeline.config.model import Duration
 from pipeline.contract.errors import RateLimitedError, SourceUnavailableError
 from pipeline.contract.events import Mention
 
 PER_PAGE: Final = 100
 DEPTH: Final = 1_000  # results of one search: https://docs.github.com/rest/search/search#about-search
-API_VERSION: Final = "2022-11-28"
+HEADERS: Final = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 SECONDARY: Final = 60.0  # https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 SEARCH: Final = "search"
 REPOSITORY: Final = re.compile(r"^[\w.-]+/[\w.-]+$")
@@ -77,6 +79,15 @@ class Github(PollingConnector[GithubSettings]):
         tested="Octokit's server of recorded answers, a server of our own",
     )
     seen_limit: ClassVar[int] = 3_000
+    rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=100)
+
+    def auth(self) -> auth.Auth:
+        return auth.bearer(self.settings.token)
+
+    def limits(self) -> Sequence[Limit]:
+        """https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api."""
+        has_token = self.settings.token is not None
+        return (Limit(5_000 if has_token else 60, per=3_600), Limit(30 if has_token else 10, per=60, bucket=SEARCH))
 
     def questions(self) -> Iterator[str]:
         """Yield the names under which the cursor keeps a place."""
@@ -126,7 +137,7 @@ class Github(PollingConnector[GithubSettings]):
         params = {"per_page": str(PER_PAGE), "page": str(request.page)}
         if kind == SEARCH:
             params |= {"q": f"{self.settings.query} created:>={time}", "sort": "created", "order": "asc"}
-            body = (await self._get("search/issues", params)).json
+            body = (await self._get("search/issues", params, SEARCH)).json
             if not isinstance(body, dict) or not isinstance(body.get("items"), list):
                 raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
             rows, is_partial = _objects(body["items"]), bool(body.get("incomplete_results"))
@@ -135,7 +146,7 @@ class Github(PollingConnector[GithubSettings]):
         params |= {"since": time, "sort": "updated", "direction": "asc"}
         if kind == "issues":
             params["state"] = "all"
-        answer = await self._get(f"repos/{repository}/{kind}", params, request.etag)
+        answer = await self._get(f"repos/{repository}/{kind}", params, etag=request.etag)
         if answer.is_unchanged:
             return Found(is_unchanged=True)
         if not isinstance(answer.json, list):
@@ -144,25 +155,38 @@ class Github(PollingConnector[GithubSettings]):
         is_full = len(rows) >= PER_PAGE or 'rel="next"' in answer.headers.get("link", "")
         return Found(rows, is_full=is_full, etag=answer.headers.get("etag"))
 
-    async def _get(self, path: str, params: Mapping[str, str], etag: str | None = None) -> Answer:
-        headers = self._headers() | ({"If-None-Match": etag} if etag else {})
-        return await self.http.get_json(f"{self.settings.base_url}/{path}", params, headers, meaning=secondary_limit)
-
-    def _headers(self) -> dict[str, str]:
-        token = reveal(self.settings.token)
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
-        return headers | ({"Authorization": f"Bearer {token}"} if token else {})
+    async def _get(self, path: str, params: Mapping[str, str], bucket: str = "", etag: str | None = None) -> Answer:
+        headers = HEADERS | ({"If-None-Match": etag} if etag else {})
+        url = f"{self.settings.base_url}/{path}"
+        return await self.http.get_json(url, params, headers, bucket=bucket, meaning=secondary_limit)
 
     async def _graphql(self, query: str, variables: Row) -> Row:
         url = f"{self.settings.base_url.removesuffix('/v3')}/graphql"
         given = {"query": query, "variables": variables}
-        headers = self._headers()
-        body = as_json(await self.http.request("POST", url, json=given, headers=headers, meaning=secondary_limit))
+        answer = await self.http.request(
+            "POST", url, json=given, headers=HEADERS, bucket="graphql", meaning=secondary_limit
+        )
+        body = as_json(answer)
         error = discussions.error_of(body)
         if error is not None:
             raise error
         data: Row = body["data"]
         return data
+
+    async def reread(self, ids: Sequence[str]) -> Reread:
+        """Read texts again by their ids: GitHub gives null for what is not there any more.
+
+        Only GraphQL reads many at once, and that wants a token: without one nothing is said of any.
+        """
+        if self.settings.token is None:
+            return Reread()
+        nodes = (await self._graphql(discussions.NODES, {"ids": list(ids)})).get("nodes")
+        if not isinstance(nodes, list) or len(nodes) != len(ids):
+            raise SourceUnavailableError(f"{self.instance}: the answer holds not what was asked for")
+        page = self.page([node for node in nodes if isinstance(node, dict)], None)
+        return Reread(
+            mentions=page.mentions, absent=[one for one, node in zip(ids, nodes, strict=True) if node is None]
+        )
 
     async def cursor_at(self, since: datetime) -> str | None:
         at = since.timestamp()

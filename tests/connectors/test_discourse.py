@@ -175,7 +175,8 @@ async def test_chosen_topics_are_read_from_their_newest_on():
 
 async def test_a_search_gives_whole_posts_the_oldest_first():
     forum, log = Forum([post(n, minutes=n / 10) for n in range(1, 121)]), MemoryLog()
-    await kit.run(forum.connector(query="kettle"), 10, log=log)
+    for _ in range(4):
+        await kit.run(forum.connector(query="kettle"), 2, log=log)  # the forum lets sixty through a minute
     assert numbers(log.mentions) == list(range(1, 121))
     assert {mention.text for mention in log.mentions} == {f"Post {n}" for n in range(1, 121)}
     assert all(given["q"] == "kettle after:2026-11-18 order:latest" for path, given in forum.asked[:1])
@@ -208,6 +209,18 @@ async def test_the_past_of_a_search_begins_at_its_time():
     cursor = await connector.cursor_at(NOON - timedelta(hours=1))
     assert connector.time_of(cursor) == NOON - timedelta(hours=1)
     assert numbers((await connector.fetch(cursor)).mentions) == [2]
+
+
+async def test_posts_are_read_again_and_only_what_is_not_there_is_absent():
+    forum = Forum([post(1, version=2), post(2, user_deleted=True)])
+    found = await forum.connector().reread([f"forum.example.org/p/{number}" for number in (1, 2, 3)])
+    assert [(posts.number_of(one.native_id), one.state) for one in found.mentions] == [
+        (1, State.EDITED),
+        (2, State.DELETED),
+    ]
+    assert list(found.absent) == ["forum.example.org/p/3"]
+    with pytest.raises(SourceRefusedError):
+        await kit.make(Discourse, kit.answering(b"{}", 403)).reread(["forum.example.org/p/1"])
 
 
 async def test_a_key_goes_with_every_request_and_nowhere_else():

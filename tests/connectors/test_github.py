@@ -287,6 +287,22 @@ async def test_the_past_is_read_from_the_time_asked_for():
     assert [mention.native_id for mention in page.mentions] == [f"N_{n}" for n in range(5, 10)]
 
 
+async def test_texts_are_read_again_by_their_ids_and_null_is_absent():
+    server = Server()
+    server.nodes = {"I_1": {**discussion(1), "__typename": "Issue", "id": "I_1", "lastEditedAt": at(9)}, "I_2": None}
+    found = await server.connector().reread(["I_1", "I_2"])
+    (edited,) = found.mentions
+    assert (edited.native_id, edited.state) == ("I_1", State.EDITED)
+    assert edited.revision == int((NOON + timedelta(minutes=9)).timestamp() * 1000)
+    assert list(found.absent) == ["I_2"]
+
+
+async def test_without_a_token_nothing_is_read_again_and_nothing_taken_for_gone():
+    server = Server()
+    found = await server.connector(token=None).reread(["I_1"])
+    assert (list(found.mentions), list(found.absent), server.asked) == ([], [], [])
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -326,6 +342,8 @@ class Recorded(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request):
         base = str(request.url).partition("/repos/")[0].partition("/search/")[0]
         request.url = httpx.URL(f"{base}{self.recorded.pop(0)}")
+        request.headers["accept"] = "application/vnd.github.v3+json"
+        request.headers["authorization"] = f"token {'0' * 39}1"
         return await self.inner.handle_async_request(request)
 
 
@@ -377,7 +395,6 @@ async def test_octokits_recorded_search_is_read(octokit):
     base = await octokit("search-issues")
     query = "sesame%20repo%3Aoctokit-fixture-org%2Fsearch-issues"
     made = recorded(base, f"/search/issues?q={query}", query="sesame", token=None)
-    made._headers = lambda: {"Accept": "application/vnd.github.v3+json", "Authorization": f"token {'0' * 39}1"}
     page = await made.fetch(None)
     assert sorted(mention.url.rsplit("/", 1)[1] for mention in page.mentions) == ["1", "2"]
     assert {mention.author.handle for mention in page.mentions} == {"octokit-fixture-user-a", "octokit-fixture-user-b"}
@@ -389,7 +406,6 @@ async def test_octokits_recorded_pages_are_followed_to_the_last(octokit):
     pages = ["/repos/octokit-fixture-org/paginate-issues/issues?per_page=3"]
     pages += [f"/repositories/1000/issues?per_page=3&page={number}" for number in range(2, 6)]
     made = recorded(base, *pages, repositories=["octokit-fixture-org/paginate-issues"], query="", token=None)
-    made._headers = lambda: {"Accept": "application/vnd.github.v3+json", "Authorization": f"token {'0' * 39}1"}
     made.questions = lambda: iter(["issues:octokit-fixture-org/paginate-issues"])
     found, page = [], await made.fetch(None)
     found += page.mentions
