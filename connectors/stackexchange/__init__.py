@@ -1,0 +1,1 @@
+"""Questions, answers and comments on Stack Exchange."""
