@@ -1,0 +1,1 @@
+"""Lemmy, and servers that speak its API."""
