@@ -1,0 +1,1 @@
+"""LinkedIn: what is said to and about an organisation's page."""

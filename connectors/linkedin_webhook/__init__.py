@@ -1,0 +1,1 @@
+"""LinkedIn: notifications that it sends to an address of ours."""

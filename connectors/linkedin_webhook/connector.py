@@ -1,0 +1,75 @@
+"""Comments on an organisation's posts on LinkedIn, and posts that name it, sent to an address of ours.
+
+Calls: https://learn.microsoft.com/linkedin/shared/api-guide/webhook-validation. What a notification becomes is the
+business of the source linkedin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from pydantic import Field, SecretStr
+
+from connectors import reading
+from connectors.base import Facts, Page, reveal
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.linkedin import activities
+from pipeline.contract.events import Mention
+
+HEADER: Final = "X-LI-Signature"
+PREFIX: Final = "hmacsha256="
+
+
+class LinkedInWebhookSettings(InboundSettings):
+    """Where to listen, and whom to believe."""
+
+    client_secret: SecretStr
+    """The app's client secret: LinkedIn signs with it, and asks for signs made with it."""
+    path: str = Field(default="/linkedin", pattern=r"^/[A-Za-z0-9._~/-]*$")
+    """The path requests are sent to."""
+    port: int = Field(default=9482, ge=0, le=65_535)
+    """The port to listen at; 0 takes any that is free."""
+
+
+class LinkedInWebhook(Inbound[LinkedInWebhookSettings]):
+    """There is no cursor: LinkedIn calls again for eight hours; a call that was taken is known by its bytes."""
+
+    name = "linkedin-webhook"
+    sources = (activities.SOURCE,)
+    settings_type = LinkedInWebhookSettings
+    facts = Facts(
+        auth="client secret of an app",
+        cursor="none: deliveries seen",
+        changes="both",
+        tested="signed requests over loopback",
+    )
+    seen_limit: ClassVar[int] = 2_000
+
+    def challenge(self, query: Mapping[str, str]) -> str:
+        code = query.get("challengeCode", "")
+        if not code:
+            raise NotAcceptedError("this address is for LinkedIn, which sends a challengeCode")
+        return json.dumps({"challengeCode": code, "challengeResponse": self._signed(code.encode("utf-8", "replace"))})
+
+    def _signed(self, data: bytes) -> str:
+        return hmac.new((reveal(self.settings.client_secret) or "").encode(), data, hashlib.sha256).hexdigest()
+
+    async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - LinkedIn signs no time
+        given = headers.get(HEADER, "").removeprefix(PREFIX).lower()
+        if not hmac.compare_digest(self._signed(PREFIX.encode() + body).encode(), given.encode("utf-8", "replace")):
+            raise NotAcceptedError(f"{HEADER} does not match: compare the app's client secret", 401)
+        try:
+            value = reading.json_value(body)
+            told = [one for one in value.get("notifications") or () if isinstance(one, dict)]
+        except (ValueError, AttributeError, TypeError):
+            raise NotAcceptedError("the body holds no notifications") from None
+        return self.page(told, None, delivery=f"sha256-{hashlib.sha256(body).hexdigest()}")
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        return activities.to_mention(row, now)
