@@ -2,7 +2,7 @@
 
 Words alone say how a text sounds; how it is put says what it is for. A text that carries a link mostly passes something
 on, one that is addressed to an account mostly wants something of it, a question is seldom praise. A linear model with
-weights set by hand from what each sign means, in round steps; no weight was fitted. `Sentiment.confidence` is made from
+weights set by hand from what each sign means, in round steps; labelled sets served to check them. `Sentiment.confidence` is made from
 its shares so that a stated 0.8 is right about 8 times of 10, and `earshot evaluate sentiment` shows whether it is.
 """
 
