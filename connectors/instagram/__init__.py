@@ -1,0 +1,1 @@
+"""Instagram: what is said to and about a business account."""
