@@ -1,0 +1,1 @@
+"""Google Business Profile, told by Pub/Sub as soon as there is a review."""

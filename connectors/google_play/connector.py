@@ -1,0 +1,172 @@
+"""Reviews of an app of one's own in Google Play.
+
+API: https://developers.google.com/android-publisher/reply-to-reviews (a service account). It shows the reviews that
+were written or changed in the last seven days, of those with words: what lies before is told as a gap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+
+from connectors import auth, google, newest, reading
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, mention
+from connectors.google_play import exported
+from connectors.limits import Limit
+from connectors.newest import Descent, Row, Sheet
+from pipeline.config.model import Duration
+from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating
+
+SCOPE: Final = "https://www.googleapis.com/auth/androidpublisher"
+REACH: Final = (
+    7 * 86_400
+)  # seconds: https://developers.google.com/android-publisher/reply-to-reviews#retrieving_a_set_of_reviews
+LIMIT: Final = 100  # reviews of one answer at the most
+ASKED: Final = "asked"  # the part of the cursor that says when the last walk ended; no package is called so
+PER_HOUR: Final = 200  # requests for reviews of an app: https://developers.google.com/android-publisher/quotas
+PACKAGE: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)+")
+STORE: Final = "https://play.google.com/store/apps/details"
+
+
+class GooglePlaySettings(PollingSettings):
+    """Which app."""
+
+    package: str = Field(pattern=f"^{PACKAGE.pattern}$")
+    """Package name of the app, such as com.example.app."""
+    key: SecretStr
+    """Key of a service account, the whole JSON file."""
+    overlap: Duration = 3_600.0
+    """How far each poll reaches back again: the store shows some reviews late."""
+    poll_interval: Duration = Field(default=600.0, ge=0.05)
+    slowest_poll: Duration = Field(default=3600.0, ge=0.05)
+    base_url: str = "https://androidpublisher.googleapis.com"
+
+
+class GooglePlay(PollingConnector[GooglePlaySettings]):
+    """The cursor is the time of the newest writing or change of a review, the page of a walk, and when it ended."""
+
+    name = "google-play"
+    settings_type = GooglePlaySettings
+    facts = Facts(
+        auth="a service account",
+        cursor="time of the newest review or change",
+        changes="edits; no deletions",
+        tested="a store of our own, recorded answers",
+    )
+    seen_limit: ClassVar[int] = 5_000
+
+    def auth(self) -> auth.Auth:
+        return auth.ServiceAccount(self.settings.key, SCOPE)
+
+    def limits(self) -> Sequence[Limit]:
+        return (Limit(PER_HOUR, per=3600.0),)
+
+    async def fetch(self, cursor: str | None) -> Page:
+        now, known = self.clock(), newest.read(cursor)
+        asked = {"now": now, "lookback": REACH, "overlap": self.settings.overlap}
+        found = await google.descend([self.settings.package], cursor, self._reviews, **asked)
+        last, is_begun = known.get(ASKED, Descent()), bool(known.get(self.settings.package, Descent()).at)
+        kept = newest.read(found.cursor) | {ASKED: last if found.is_full else Descent(known=now.timestamp())}
+        gap = found.gap if is_begun else found.gap or _passed(last.known, now)
+        return newest.in_order(self.page(found.rows, newest.written(kept), is_full=found.is_full, gap=gap))
+
+    async def _reviews(self, package: str, token: str | None) -> Sheet:
+        """Return a page of the app's reviews, the last changed first."""
+        path = f"androidpublisher/v3/applications/{quote(package)}/reviews"
+        params = {"maxResults": str(LIMIT), **({"token": token} if token else {})}
+        body = (await self.http.get_json(f"{self.settings.base_url}/{path}", params)).json
+        rows = ({**row, "earshot_app": package} for row in google.rows_of(body, self.instance))
+        following = (body.get("tokenPagination") or {}).get("nextPageToken")
+        return Sheet([(_time(row), row) for row in rows], following or None)
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        return newest.cursor_at([self.settings.package, ASKED], since)
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        return newest.time_of(newest.written({part: one for part, one in newest.read(cursor).items() if part != ASKED}))
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        rows = exported.rows(body) if exported.is_table(body) else reading.walk(reading.documents(body))
+        return cls.unique(cls.attempt(row, now) for row in rows)
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        """Read a review; the developer's answers in it are not what customers say."""
+        said = _said(row)
+        if "reviewId" not in row or said is None:
+            return None
+        title, tab, text = str(said.get("originalText") or said.get("text") or "").partition("\t")
+        if not tab:
+            title, text = "", title
+        is_package = PACKAGE.fullmatch(str(row.get("earshot_app"))) is not None
+        app, at, stars = row.get("earshot_app"), _instant(said), said.get("starRating")
+        language = str(said.get("reviewerLanguage") or "")
+        tags = (
+            ("version", said.get("appVersionName") or said.get("appVersionCode")),
+            ("android", said.get("androidOsVersion")),
+            ("device", said.get("device")),
+        )
+        return mention(
+            cls.name,
+            row["reviewId"],
+            created_at=at,
+            now=now,
+            text=text.strip(),
+            title=title.strip() or None,
+            # One time only is given: that of the writing or of the last edit.
+            revision=int(at.timestamp() * 1000) if at else 0,
+            kind=Kind.REVIEW,
+            # The reviewer's device has this language, which is not always that of the words.
+            language=language.replace("_", "-").split("-")[0].lower() or None,
+            url=f"{STORE}?id={app}&reviewId={quote(str(row['reviewId']))}" if is_package else None,
+            author=Author(name=str(row["authorName"])) if row.get("authorName") else None,
+            rating=Rating(value=float(stars), best=5.0, worst=1.0)
+            if isinstance(stars, int) and 1 <= stars <= 5
+            else None,
+            engagement=_engagement(said),
+            subject=app,
+            tags=[f"{name}-{value}".lower().replace(" ", "-") for name, value in tags if value],
+            links=reading.addresses(text),
+        )
+
+
+def _passed(asked: float | None, now: datetime) -> Gap | None:
+    """Return the time that the store no longer shows and in which it was not asked."""
+    shown = now - timedelta(seconds=REACH)
+    if asked is None or asked >= shown.timestamp():
+        return None
+    reason = "Google Play shows the reviews of seven days, and was not asked for longer"
+    return Gap(datetime.fromtimestamp(asked, UTC), shown, reason)
+
+
+def _said(row: Row) -> Row | None:
+    """Return what the customer says in a review, the last of it; None where there is nothing of him."""
+    comments = row.get("comments")
+    found = [one["userComment"] for one in comments if isinstance(one.get("userComment"), dict)] if comments else []
+    return found[-1] if found else None
+
+
+def _instant(said: Row) -> datetime | None:
+    at = said.get("lastModified")
+    if not isinstance(at, dict):
+        return reading.timestamp(at)
+    seconds = reading.timestamp(at.get("seconds"))
+    nanos = reading.whole(at.get("nanos")) or 0
+    return None if seconds is None else seconds.replace(microsecond=min(999_999, nanos // 1000))
+
+
+def _time(row: Row) -> float | None:
+    said = _said(row)
+    at = None if said is None else _instant(said)
+    return None if at is None else at.timestamp()
+
+
+def _engagement(said: Row) -> Engagement | None:
+    likes = reading.whole(said.get("thumbsUpCount"))
+    return None if likes is None else Engagement(likes=likes)
