@@ -42,7 +42,7 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
 
     from pipeline.cli.broker import data_folder, start
     from pipeline.contract.errors import EarshotError
-    from pipeline.runtime import logs
+    from pipeline.runtime import health, logs
     from pipeline.runtime.supervise import screen as screens
     from pipeline.runtime.supervise.children import log_file
     from pipeline.runtime.supervise.supervisor import Supervisor
@@ -53,6 +53,8 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
     folder = data_folder(data)
     screen = screens.make(console)
     try:
+        if address:
+            health.check(*address)
         logs.configure(stream=log_file(folder / "log" / "up.log").open("a", encoding="utf-8"))
         with start(broker_address(broker, config), folder, config, console) as client:
             supervisor = Supervisor(

@@ -226,6 +226,14 @@ def endpoint(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 
 
+def check(host: str, port: int) -> None:
+    """Raise ConfigError when this address cannot be used: asked before anything is started that takes long."""
+    try:
+        _Listener(host, port, Health(), CollectorRegistry()).server_close()
+    except OSError as error:
+        raise ConfigError(_why_not(host, port, error)) from None
+
+
 def serve(host: str, port: int, health: Health, registry: Source) -> Server:
     """Answer at this address until the returned server is closed; port 0 takes a free one.
 

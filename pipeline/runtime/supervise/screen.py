@@ -5,11 +5,12 @@ On a terminal it is live (rich); elsewhere the same facts are plain lines, each 
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
@@ -28,6 +29,11 @@ STATE_COLOURS = {
     "failed": "red",
     "stopped": "bright_black",
 }
+
+WIDE = 100  # characters from which a row has room for more than name, state and reason
+HIGH = 36  # lines from which there is room for frames around addresses and sources
+_ADDRESS = re.compile(r"^[\w.:\[\]-]+/\S* (?:cannot be reached: )?")
+_ONE_ROW_EACH: Any = {"no_wrap": True, "overflow": "ellipsis"}  # a wide letter must not make a second row
 
 
 @dataclass
@@ -74,7 +80,7 @@ class LiveScreen:
 
     def update(self, view: View) -> None:
         """Draw the screen anew."""
-        self._live.update(render(view, self._console.width))
+        self._live.update(render(view, self._console.width, self._console.height))
 
     def say(self, line: str) -> None:
         """Print above the live part."""
@@ -86,7 +92,7 @@ class PlainScreen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # what was told of something, without what changes all the time
         self._counts: dict[str, int] = {}
         self._last: tuple[str, JudgedMention] | None = None
 
@@ -104,7 +110,9 @@ class PlainScreen:
             self._once(f"worker {name}", f"{name:<14} {worker}")
         for name, source in view.sources.items():
             reason = f": {safe(source['reason'], 160)}" if source.get("reason") else ""
-            self._once(f"source {name}", f"source {name} ({source['type']}) {source['state']}{reason}")
+            line = f"source {name} ({source['type']}) {source['state']}{reason}"
+            # A source with several servers is tried at one after the other: the same reason is told once.
+            self._once(f"source {name}", line, f"{source['state']} {brief(source.get('reason') or '')}")
         self._once("note", view.note)
         for alert in view.alerts:
             self._once(f"alert {alert}", alert)
@@ -116,9 +124,10 @@ class PlainScreen:
         if view.recent:
             self._last = view.recent[-1]
 
-    def _once(self, key: str, line: str) -> None:
-        if self._said.get(key) != line:
-            self._said[key] = line
+    def _once(self, key: str, line: str, fact: str | None = None) -> None:
+        fact = line if fact is None else fact
+        if self._said.get(key) != fact:
+            self._said[key] = fact
             self.say(line)
 
     def say(self, line: str) -> None:
@@ -131,32 +140,58 @@ def make(console: Console) -> Screen:
     return LiveScreen(console) if console.is_terminal else PlainScreen(console)
 
 
-def render(view: View, width: int) -> Group:
-    """Return the whole screen. Texts come from strangers and are escaped."""
+def brief(reason: str) -> str:
+    """Return why a source is not heard without the address that it begins with: the row says which source it is."""
+    return _ADDRESS.sub("", reason)
+
+
+def render(view: View, width: int, height: int) -> Group:
+    """Return the whole screen, as much as fits, what is wrong first. Texts come from strangers and are escaped."""
+    is_high = height >= HIGH
     head = Table.grid(padding=(0, 2))
     for name, address in view.addresses.items():
         head.add_row(f"[bold]{escape(name)}[/]", escape(address))
-    sources = Table(box=None, padding=(0, 1), header_style="dim")
-    for column in ("source", "type", "state", "mentions"):
-        sources.add_column(column, justify="right" if column == "mentions" else "left")
-    for name, source in view.sources.items():
-        colour = STATE_COLOURS.get(source["state"], "white")
-        reason = f" [dim]{escape(safe(source['reason'], max(20, width - 60)))}[/]" if source.get("reason") else ""
-        state = f"[{colour}]{escape(source['state'])}[/]{reason}"
-        sources.add_row(escape(name), escape(source["type"]), state, f"{source.get('mentions', 0):,}")
-    counts = Table.grid(padding=(0, 3))
-    counts.add_row(*(f"[cyan]{escape(name)}[/] {count:,}" for name, count in view.departments.items()))
-    workers = "  ".join(f"{escape(name)} [dim]{escape(state)}[/]" for name, state in view.workers.items())
-    recent = Text("\n").join(
-        Text(one_line(mention, department, width - 4), style=COLOURS[mention.sentiment.label])
-        for department, mention in view.recent
-    )
-    parts = [
-        Panel(head, title="earshot", title_align="left", border_style="green" if view.is_ready else "yellow"),
-        Panel(sources, title="sources", title_align="left"),
-        Panel(Group(counts, recent), title="departments", title_align="left"),
-    ]
-    if view.alerts:
-        alerts = Text("\n".join(safe(alert, width - 4) for alert in view.alerts), style="red")
+    told = list(view.alerts)[-4 if is_high else -2 :]
+    rows = len(view.addresses) + (2 if is_high else 0) + (len(told) + 2 if told else 0)
+    rows += 6  # a frame, the counts, two lines at the foot and the cursor's
+    most = max(3, height - rows - (6 if is_high else 2))
+    sources = _sources(view, most, is_wide=width >= WIDE)
+    rows += sources.row_count + (3 if is_high else 1)
+    parts: list[RenderableType] = [head, sources]
+    if is_high:
+        colour = "green" if view.is_ready else "yellow"
+        parts = [
+            Panel(head, title="earshot", title_align="left", border_style=colour),
+            Panel(sources, title="sources", title_align="left"),
+        ]
+    if told:
+        alerts = Text("\n".join(safe(alert, width - 4) for alert in told), "red", **_ONE_ROW_EACH)
         parts.append(Panel(alerts, title="alerts", title_align="left"))
-    return Group(*parts, f"[dim]{workers}[/]", f"[dim]{escape(view.note)} · Ctrl-C stops[/]")
+    counts = Text("   ", **_ONE_ROW_EACH).join(
+        Text.assemble((name, "cyan"), f" {count:,}") for name, count in view.departments.items()
+    )
+    recent = Text("\n", **_ONE_ROW_EACH).join(
+        Text(one_line(mention, department, width - 4), style=COLOURS[mention.sentiment.label])
+        for department, mention in list(view.recent)[-max(1, height - rows) :]
+    )
+    parts.append(Panel(Group(counts, recent), title="departments", title_align="left"))
+    workers = Text("  ".join(f"{name} {state}" for name, state in view.workers.items()), "dim", **_ONE_ROW_EACH)
+    return Group(*parts, workers, Text(f"{view.note} · Ctrl-C stops", "dim", **_ONE_ROW_EACH))
+
+
+def _sources(view: View, most: int, *, is_wide: bool) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for column in ("source", *(("type",) if is_wide else ()), "mentions", "state"):
+        table.add_column(column, justify="right" if column == "mentions" else "left", no_wrap=True, overflow="ellipsis")
+    found = list(view.sources.items())
+    if len(found) > most:
+        found = sorted(found, key=lambda pair: pair[1]["state"] == "listening")[: most - 1]
+    for name, source in found:
+        colour = STATE_COLOURS.get(source["state"], "white")
+        reason = f" [dim]{escape(safe(brief(source['reason']), 200))}[/]" if source.get("reason") else ""
+        kind = (escape(source["type"]),) if is_wide else ()
+        state = f"[{colour}]{escape(source['state'])}[/]{reason}"
+        table.add_row(escape(name), *kind, f"{source.get('mentions', 0):,}", state)
+    if left_out := len(view.sources) - len(found):
+        table.add_row(f"and {left_out} more")
+    return table
