@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from confluent_kafka import libversion
+
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError
 
 PREFIX: Final = "EARSHOT_KAFKA_"
@@ -74,6 +76,19 @@ def confluent(bootstrap: str, environment: Mapping[str, str] = os.environ) -> Se
             raise ConfigError(
                 f"{PREFIX}SECURITY_PROTOCOL={protocol} needs {PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD (or _FILE)"
             )
+    return settings
+
+
+def steady() -> dict[str, Any]:
+    """Return librdkafka settings for workers that outlast a broker: reconnect soon, keep the brokers once known.
+
+    Since 2.10 librdkafka forgets all brokers when none answers and begins anew; in the middle of a transaction its
+    records then wait for a leader that it never asks for, and the commit hangs (seen with 2.16). A worker that finds
+    no broker any more ends, and a new process asks the given addresses.
+    """
+    settings: dict[str, Any] = {"reconnect.backoff.max.ms": 1000}
+    if libversion()[1] >= 0x020A0000:
+        settings["metadata.recovery.strategy"] = "none"
     return settings
 
 

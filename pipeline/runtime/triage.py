@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from pipeline.broker.client import steady
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
@@ -37,11 +38,21 @@ STAGE: Final = "triage"
 GROUP: Final = "earshot-triage"
 DEAD: Final = MENTIONS + "-dlq"
 TRANSACTION_TIMEOUT: Final = 10.0  # seconds until the broker aborts what a dead worker left open
-COMMIT_TIMEOUT: Final = 30.0
+COMMIT_TIMEOUT: Final = 15.0  # seconds; a commit or an abort that takes longer is left to a new process
 SOURCE: Final = "/earshot/triage"
+_FATAL: Final = (
+    KafkaError._FATAL,  # noqa: SLF001
+    KafkaError._FENCED,  # noqa: SLF001
+    KafkaError.FENCED_INSTANCE_ID,
+)
 
 log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
+
+
+def _is_fatal(error: KafkaError) -> bool:
+    """Whether a client is of no use any more after this error; a consumer's does not always say so itself."""
+    return error.fatal() or error.code() in _FATAL
 
 
 class Batch:
@@ -99,6 +110,7 @@ class TriageWorker:
         self.consumer = Consumer(
             {
                 **self.client,
+                **steady(),
                 "group.id": GROUP,
                 **({"group.instance.id": member} if member else {}),
                 "client.id": f"earshot-triage-{instance}",
@@ -116,6 +128,7 @@ class TriageWorker:
         self.producer = Producer(
             {
                 **self.client,
+                **steady(),
                 "transactional.id": f"earshot-triage-{instance}",
                 "transaction.timeout.ms": int(TRANSACTION_TIMEOUT * 1000),
                 "client.id": f"earshot-triage-{instance}",
@@ -175,17 +188,22 @@ class TriageWorker:
 
     def _read(self) -> list[Message]:
         """Wait for a first message, then gather for `linger` or until the batch is full: few wait short, many share a commit."""
-        first: list[Message] = self.consumer.consume(1, 0.5)
-        if not first:
-            return []
+        found: list[Message] = self.consumer.consume(1, 0.5)
         batch = self.config.triage.batch
-        return first + self.consumer.consume(batch - 1, self.config.triage.linger) if batch > 1 else first
+        if found and batch > 1:
+            found += self.consumer.consume(batch - 1, self.config.triage.linger)
+        for message in found:
+            error = message.error()
+            if error is not None and _is_fatal(error):
+                raise self._fenced(error)
+        return [message for message in found if message.error() is None]  # librdkafka mends the other errors itself
 
     def _carry(self, messages: Sequence[Message]) -> None:
         """Move one batch in one transaction; after an abort go back to where it began."""
         began = time.monotonic()
         batch = Batch()
         now = self.clock()
+        self._restore(messages)
         self.producer.begin_transaction()
         try:
             if POINTS:
@@ -220,20 +238,31 @@ class TriageWorker:
                 self.next[partition] = offset
         self._count(batch, time.monotonic() - began)
 
+    def _restore(self, messages: Sequence[Message]) -> None:
+        """Rebuild the memories that this batch needs, before its transaction begins.
+
+        Restoring waits for transactions that are open on a partition: two workers that did so while their own were open
+        would wait for each other.
+        """
+        for message in messages:
+            partition = message.partition()
+            if partition in self.next and partition not in self.memories:
+                self.memories[partition] = restore(self.client, partition, self.config.triage.dedup_window)
+
     def _commit(self) -> None:
+        deadline = time.monotonic() + COMMIT_TIMEOUT
         while True:
             try:
                 self.producer.commit_transaction(COMMIT_TIMEOUT)
                 return
             except KafkaException as error:
-                if not error.args[0].retriable():
+                if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
 
     def _abort(self, batch: Batch, error: KafkaError) -> None:
         """Undo the batch in Kafka and in memory; the same mentions are read again by whoever has the partition."""
-        if error.fatal() or error.code() == KafkaError._FENCED:  # noqa: SLF001
-            self.metrics.transactions.labels(STAGE, "fenced").inc()
-            raise FencedError(f"another worker has this transactional id: {error.str()}")
+        if _is_fatal(error):
+            raise self._fenced(error)
         log.warning("transaction aborted", stage=STAGE, error=error.name())
         self.metrics.transactions.labels(STAGE, "aborted").inc()
         self.producer.abort_transaction(COMMIT_TIMEOUT)
@@ -245,9 +274,11 @@ class TriageWorker:
                 self.next[partition] = offset
                 self.consumer.seek(TopicPartition(MENTIONS, partition, offset))
 
+    def _fenced(self, error: KafkaError) -> FencedError:
+        self.metrics.transactions.labels(STAGE, "fenced").inc()
+        return FencedError(f"another worker has taken this one's place: {error.str()}")
+
     def _message(self, message: Message, batch: Batch, now: datetime) -> None:
-        if message.error():
-            raise KafkaException(message.error())
         partition, offset = message.partition(), message.offset()
         expected = batch.next.get(partition, self.next.get(partition))
         if partition not in self.next or (expected is not None and offset < expected):
@@ -255,9 +286,7 @@ class TriageWorker:
         batch.received += 1
         batch.first.setdefault(partition, offset)
         batch.next[partition] = offset + 1
-        memory = self.memories.get(partition)
-        if memory is None:
-            memory = self.memories[partition] = restore(self.client, partition, self.config.triage.dedup_window)
+        memory = self.memories[partition]
         if partition not in batch.marks:
             batch.marks[partition] = memory.mark()
         try:

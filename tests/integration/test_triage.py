@@ -115,6 +115,8 @@ def process(client, instance):
         client["bootstrap.servers"],
         "--instance",
         instance,
+        "--config",
+        str(Path(__file__).with_name("smallest.yaml")),
     ]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
