@@ -8,12 +8,12 @@ between the two. A fenced publisher gets FencedError and can write nothing more.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     IllegalOperation,
     IllegalStateError,
@@ -23,17 +23,35 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
+from connectors.assignment import partition_of
 from connectors.base import Rejected
+from connectors.lasting import last_checkpoint, memory_of
 from pipeline.contract import codec
-from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
-from pipeline.contract.events import Checkpoint, Coverage, Mention, Reason
+from pipeline.contract.errors import BrokerUnavailableError, FencedError
+from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, Reason, Remembered
 from pipeline.contract.failpoints import POINTS
-from pipeline.topology import CHECKPOINTS, COVERAGE, MENTIONS
+from pipeline.topology import CHECKPOINTS, COVERAGE, MEMORY, MENTIONS, RAW
 
 TRANSACTION_TIMEOUT: Final = 15.0  # seconds after which Kafka aborts what a dead instance left open
 START_TIMEOUT: Final = 60.0
 MAX_REQUEST: Final = 2_000_000  # bytes; the topics' own limit
 _FENCED: Final = (ProducerFenced, InvalidProducerEpoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What goes with mentions and checkpoint in the same transaction.
+
+    `remembered` is what will be read again, `forgotten` the numbers of such records that end, `raw` what the source
+    sent, by the ids of mentions; None takes it away.
+    """
+
+    remembered: Sequence[Remembered] = ()
+    forgotten: Sequence[int] = ()
+    raw: Mapping[str, RawPayload | None] = field(default_factory=dict)
+
+
+NOTHING: Final = Beside()
 
 
 class Publisher(Protocol):
@@ -51,12 +69,16 @@ class Publisher(Protocol):
         checkpoint: Checkpoint | None,
         coverage: Sequence[Coverage] = (),
         rejected: Sequence[Rejected] = (),
+        beside: Beside = NOTHING,
     ) -> None:
         """Write all of it or nothing; return when it is committed.
 
         Raises FencedError when another instance has taken over, BrokerUnavailableError when the outcome is unknown:
         then `start` again, and go on from the checkpoint it returns.
         """
+
+    async def remembered(self) -> list[Remembered]:
+        """Return what this connector wrote to be read again. Raises BrokerUnavailableError."""
 
     async def close(self) -> None:
         """Let go. Never raises."""
@@ -99,7 +121,7 @@ class KafkaPublisher:
             async with asyncio.timeout(START_TIMEOUT):
                 await producer.start()  # asks for a new epoch of the id: whoever had it is fenced from here on
                 found = await last_checkpoint(self._client, self.connector, topic=self._topic(CHECKPOINTS))
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, AssertionError) as error:  # aiokafka asserts that it knows a broker
             await _stop(producer)
             raise BrokerUnavailableError(f"Kafka does not answer ({_name(error)})") from None
         except BaseException:
@@ -114,6 +136,7 @@ class KafkaPublisher:
         checkpoint: Checkpoint | None,
         coverage: Sequence[Coverage] = (),
         rejected: Sequence[Rejected] = (),
+        beside: Beside = NOTHING,
     ) -> None:
         producer = self._producer
         if producer is None:
@@ -130,6 +153,7 @@ class KafkaPublisher:
                     *[await self._event(producer, COVERAGE, one, one.at) for one in coverage],
                     *[await self._reject(producer, one, checkpoint) for one in rejected],
                 ]
+                sent += await self._beside(producer, beside)
                 if checkpoint is not None:
                     sent.append(await self._event(producer, CHECKPOINTS, checkpoint, checkpoint.saved_at))
                 await asyncio.gather(*sent)
@@ -156,6 +180,29 @@ class KafkaPublisher:
         )
         return await _send(producer, self._topic(MENTIONS), found.key, codec.encode(found), headers)
 
+    async def _beside(self, producer: AIOKafkaProducer, beside: Beside) -> list[asyncio.Future[Any]]:
+        sent: list[asyncio.Future[Any]] = []
+        source = f"earshot/connectors/{self.connector}"
+        for id_, raw in beside.raw.items():
+            headers = codec.headers(RawPayload, event_id=id_, source=source, at=raw.at) if raw else []
+            sent.append(await _send(producer, self._topic(RAW), id_, codec.encode(raw) if raw else None, headers))
+        for one in beside.remembered:
+            key, at = memory_key(one.connector, one.number), one.read_at or one.at
+            headers = codec.headers(Remembered, event_id=f"{key}@{one.step}", source=source, at=at)
+            sent.append(await self._memory(producer, one.connector, key, codec.encode(one), headers))
+        for number in beside.forgotten:
+            name = owner_of(self.connector)
+            sent.append(await self._memory(producer, name, memory_key(name, number), None, []))
+        return sent
+
+    async def _memory(
+        self, producer: AIOKafkaProducer, connector: str, key: str, value: bytes | None, headers: codec.Headers
+    ) -> asyncio.Future[Any]:
+        """All of a connector in one partition, so that one is read to know it."""
+        topic = self._topic(MEMORY)
+        partition = partition_of(connector, len(await producer.partitions_for(topic)))
+        return await _send(producer, topic, key, value, headers, partition)
+
     async def _event(
         self, producer: AIOKafkaProducer, topic: str, event: Checkpoint | Coverage, at: datetime
     ) -> asyncio.Future[Any]:
@@ -179,6 +226,13 @@ class KafkaPublisher:
         headers = [(f"dlq_{name}", value.encode("utf-8", "replace")) for name, value in known.items()]
         return await _send(producer, f"{self._topic(MENTIONS)}-dlq", self.connector, rejected.value, headers)
 
+    async def remembered(self) -> list[Remembered]:
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                return await memory_of(self._client, owner_of(self.connector), topic=self._topic(MEMORY))
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"Kafka does not answer ({_name(error)})") from None
+
     def _topic(self, name: str) -> str:
         return self._topics.get(name, name)
 
@@ -189,12 +243,28 @@ class KafkaPublisher:
 
 
 async def _send(
-    producer: AIOKafkaProducer, topic: str, key: str, value: bytes, headers: codec.Headers
+    producer: AIOKafkaProducer,
+    topic: str,
+    key: str,
+    value: bytes | None,
+    headers: codec.Headers,
+    partition: int | None = None,
 ) -> asyncio.Future[Any]:
     sent: asyncio.Future[Any] = await producer.send(
-        topic, value=value, key=key.encode("utf-8", "replace"), headers=headers
+        topic, value=value, key=key.encode("utf-8", "replace"), headers=headers, partition=partition
     )
     return sent
+
+
+def memory_key(connector: str, number: int) -> str:
+    """Return the key of a record on connector-memory."""
+    return f"{connector}/{number}"
+
+
+def owner_of(connector: str) -> str:
+    """Return whose memory a publisher writes: a backfill writes that of its source."""
+    parts = connector.split("/")
+    return parts[1] if parts[0] == "backfill" and len(parts) > 1 else connector
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
@@ -208,77 +278,6 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 
 def _name(error: BaseException) -> str:
     return type(error).__name__
-
-
-async def last_checkpoint(client: Mapping[str, Any], connector: str, *, topic: str = CHECKPOINTS) -> Checkpoint | None:
-    """Return the newest committed checkpoint of that connector, None where there is none."""
-    return (await checkpoints(client, [connector], topic=topic)).get(connector)
-
-
-async def checkpoints(
-    client: Mapping[str, Any], names: Sequence[str] | None = None, *, topic: str = CHECKPOINTS
-) -> dict[str, Checkpoint]:
-    """Return the newest committed checkpoint of each of these connectors, or of all.
-
-    Reads up to the end of the partitions as they were at the beginning, open transactions of others included: their
-    records come before ours could, so that waiting for them is the only way to see our own last one.
-    """
-    from connectors.assignment import partition_of
-
-    ends_reader = AIOKafkaConsumer(**client, enable_auto_commit=False)
-    reader = AIOKafkaConsumer(
-        **client, enable_auto_commit=False, isolation_level="read_committed", auto_offset_reset="earliest"
-    )
-    try:
-        await ends_reader.start()
-        await reader.start()
-        every = await _partitions(ends_reader, topic)
-        if names is None:
-            return await _newest(reader, ends_reader, topic, every)
-        wanted = {partition_of(name, len(every)) for name in names}
-        found = await _newest(reader, ends_reader, topic, wanted)
-        if not found.keys() >= set(names):
-            # Never heard of, or written when the topic had fewer partitions: it is looked for in all others.
-            found = {**await _newest(reader, ends_reader, topic, every - wanted), **found}
-    finally:
-        await reader.stop()
-        await ends_reader.stop()
-    return {name: found[name] for name in names if name in found}
-
-
-async def _newest(
-    reader: AIOKafkaConsumer, ends_reader: AIOKafkaConsumer, topic: str, numbers: set[int]
-) -> dict[str, Checkpoint]:
-    """Return the newest checkpoint of every connector in these partitions of the topic."""
-    parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-    if not parts:
-        return {}
-    ends = await ends_reader.end_offsets(parts)
-    reader.assign(parts)
-    await reader.seek_to_beginning(*parts)
-    last: dict[tuple[int, bytes | None], bytes] = {}  # read much, decode little: compaction comes late
-    while [part for part in parts if await reader.position(part) < ends[part]]:
-        for records in (await reader.getmany(timeout_ms=200)).values():
-            last.update({(record.partition, record.key): record.value for record in records if record.value})
-    found: dict[str, Checkpoint] = {}
-    for value in last.values():
-        with contextlib.suppress(InvalidMessageError):
-            one = codec.decode(Checkpoint, value)
-            if one.connector not in found or found[one.connector].saved_at <= one.saved_at:
-                found[one.connector] = one
-    return found
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    """Return the partitions of a topic; a broker that has just started may need a moment to know them."""
-    for _ in range(50):
-        await consumer._client.force_metadata_update()  # noqa: SLF001 - the only way to ask for a topic not subscribed to
-        metadata = await consumer._client.fetch_all_metadata()  # noqa: SLF001
-        found = metadata.partitions_for_topic(topic)
-        if found:
-            return set(found)
-        await asyncio.sleep(0.1)
-    raise BrokerUnavailableError(f"the topic {topic} does not exist — run `earshot topics apply`")
 
 
 class MemoryPublisher:
@@ -299,6 +298,7 @@ class MemoryPublisher:
         checkpoint: Checkpoint | None,
         coverage: Sequence[Coverage] = (),
         rejected: Sequence[Rejected] = (),
+        beside: Beside = NOTHING,
     ) -> None:
         if self._epoch == 0:
             raise BrokerUnavailableError("the publisher has not been started")
@@ -311,8 +311,18 @@ class MemoryPublisher:
         self.log.mentions.extend(mentions)
         self.log.coverage.extend(coverage)
         self.log.rejected.extend(rejected)
+        name = owner_of(self.connector)
+        for one in beside.remembered:
+            self.log.memory[name, one.number] = codec.decode(Remembered, codec.encode(one))
+        for number in beside.forgotten:
+            self.log.memory.pop((name, number), None)
+        self.log.raw.update(beside.raw)
         if checkpoint is not None:
             self.log.checkpoints[self.connector] = checkpoint
+
+    async def remembered(self) -> list[Remembered]:
+        name = owner_of(self.connector)
+        return [one for (connector, _), one in self.log.memory.items() if connector == name]
 
     async def close(self) -> None:
         self._epoch = 0
@@ -325,6 +335,8 @@ class MemoryLog:
         self.mentions: list[Mention] = []
         self.coverage: list[Coverage] = []
         self.rejected: list[Rejected] = []
+        self.memory: dict[tuple[str, int], Remembered] = {}
+        self.raw: dict[str, RawPayload | None] = {}
         self.checkpoints: dict[str, Checkpoint] = {}
         self.epochs: dict[str, int] = {}
         self.fail: list[Exception] = []
