@@ -22,10 +22,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--rate", type=float, default=80.0, help="mentions a second")
     parser.add_argument("--workers", type=int, default=2, help="of each role")
+    parser.add_argument("--only", action="append", default=[], help="a kind of fault; may be given several times")
     parser.add_argument("--json", type=Path, help="write the account here too")
     parser.add_argument("--keep", type=Path, help="use this new folder and keep logs and sources in it")
     given = parser.parse_args()
-    plan = Plan(given.seed, given.faults, given.brokers, given.minutes, given.rate, given.workers)
+    plan = Plan(given.seed, given.faults, given.brokers, given.minutes, given.rate, given.workers, tuple(given.only))
     with tempfile.TemporaryDirectory(prefix="earshot-chaos-", ignore_cleanup_errors=True) as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ class Script:
         turn = CALM + STORM + AFTER
         self.turns = max(1, round(seconds / 900))
         self.speed = self.turns * turn * 60 / seconds
-        self.began = time.monotonic()
+        self.began, self.began_at = time.monotonic(), datetime.now(UTC)
         self._first = datetime.now(UTC) + timedelta(seconds=seconds) - timedelta(minutes=self.turns * turn)
 
     def now(self) -> datetime:

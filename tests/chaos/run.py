@@ -56,6 +56,7 @@ class Plan:
     minutes: float = 15.0
     rate: float = 80.0  # lines a second; the site adds five
     workers: int = 2  # of each role
+    only: tuple[str, ...] = ()  # kinds of faults; all where none is named
 
 
 @dataclass
@@ -75,6 +76,9 @@ class Result:
     failed: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     rest_seconds: float = 0.0
+    timeline: list[list[Any]] = field(default_factory=list)  # second, kind, target, until
+    gaps: list[list[Any]] = field(default_factory=list)  # second, seconds, partition
+    began: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -167,7 +171,7 @@ def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: 
         time.sleep(0.2)
     watch.gaps.clear()
     site.trouble = receiver.trouble = 0.15
-    faults = Faults(crew, cluster, around, plan.seed)
+    faults = Faults(crew, cluster, around, plan.seed, plan.only)
     end = script.began + plan.minutes * 60
     _strike(plan, faults, end, watch, say)
     faults.finish()
@@ -191,6 +195,10 @@ def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: 
     for role, took, _ in crew.stopped:
         result.longest_stop[role] = max(took, result.longest_stop.get(role, 0.0))
     _standstills(result, faults, watch, load_until)
+    zero = script.began
+    result.began = script.began_at.isoformat()
+    result.timeline = [[round(f.at - zero, 1), f.kind, f.target, round(f.until - zero, 1)] for f in faults.done]
+    result.gaps = [[round(gap.since - zero, 1), round(gap.seconds, 1), gap.partition] for gap in watch.gaps]
     return result
 
 
