@@ -37,6 +37,7 @@ CENSORED: Final = "[censored]"
 
 # Libraries that tell how they are doing at `info`: heard from `warning` on, or at `info` when we are at `debug`.
 _TALKATIVE: Final = ("aiokafka", "apprise", "asyncio", "faust", "librdkafka", "mode", "jgo")
+_KAFKA_CLIENTS: Final = ("librdkafka", "aiokafka")
 # These log whole addresses, tokens in the query included, at `info`.
 _INDISCREET: Final = ("httpx", "httpcore", "urllib3", "websockets", "aiohttp")
 
@@ -227,6 +228,7 @@ def configure(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_Unrepeated())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, guard(secrets)],
@@ -242,6 +244,19 @@ def configure(
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
     return secrets
+
+
+class _Unrepeated(logging.Filter):
+    """Lets a line of a Kafka client through once in ten seconds: without a broker they say the same many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_KAFKA_CLIENTS):
+            return True
+        return self._repeats.due(f"{record.name} {record.getMessage().partition(' (after ')[0]}") is not None
 
 
 def _in_order(_: Any, __: str, event: Event) -> Event:

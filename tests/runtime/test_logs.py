@@ -298,6 +298,15 @@ def test_a_repeated_error_is_said_once_in_ten_seconds_with_its_count(log: Any, s
     assert [line.get("held_back") for line in written(stream)] == [None, 2, 1]
 
 
+def test_what_a_kafka_client_says_over_and_over_is_said_once(log: Any, stream: io.StringIO) -> None:
+    for tried in range(300):
+        logs.librdkafka().error("FAIL [one]: Connection refused (after %dms in state CONNECT)", tried)
+    logs.librdkafka().error("FAIL [two]: Connection refused (after 0ms in state CONNECT)")
+    for _ in range(2):
+        logging.getLogger("websockets").error("ours to pace")
+    assert [line["event"][:10] for line in written(stream)] == ["FAIL [one]", "FAIL [two]", "ours to pa", "ours to pa"]
+
+
 def test_different_keys_do_not_silence_each_other(log: Any, stream: io.StringIO) -> None:
     repeats = logs.Repeats(clock=Clock())
     assert repeats.say(log.error, "down", key="a")
