@@ -7,24 +7,29 @@ to be caught up with, of one hour: so texts come nearly in their order, and a wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, SecretStr
 
-from connectors import reading
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, reveal
-from connectors.x import ids, posts, withdrawals
+from connectors import auth, reading
+from connectors.answers import Answer
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
+from connectors.limits import Budget, Limit
+from connectors.rereading import DAY, Reread, Rereading
+from connectors.x import ids, posts, refusals, withdrawals
 from connectors.x.place import Place
 from pipeline.config.model import Duration
-from pipeline.contract.errors import SourceUnavailableError
-from pipeline.contract.events import Mention
+from pipeline.contract.errors import EarshotError, SourceUnavailableError
+from pipeline.contract.events import Mention, State
 
 DEPTH: Final = timedelta(days=7)  # how far the recent search goes back
 MARGIN: Final = timedelta(minutes=5)  # X's clock and ours; a `since_id` that is too old is an error
 STEP: Final = timedelta(hours=1)  # of what is caught up with at a time; longer where nothing was said
 FEW: Final = 10  # the smallest page; a check reads no more than that
+USD: Final = "usd"
+WINDOW: Final = 900.0  # seconds over which X counts requests: https://docs.x.com/x-api/fundamentals/rate-limits
 POST_FIELDS: Final = (
     "author_id,conversation_id,created_at,edit_history_tweet_ids,entities,in_reply_to_user_id,lang,note_tweet,"
     "public_metrics,referenced_tweets"
@@ -49,6 +54,12 @@ class XSettings(PollingSettings):
     """Posts of one answer at the most."""
     selector: Literal["tweet.fields", "post.fields"] = "tweet.fields"
     """What the parameter that names a post's fields is called: X's own description has begun to call it post.fields."""
+    budget: Budget = Budget()
+    """The most that may be spent in a day or a month, in US dollars: `{per_day: 5, per_month: 100}`."""
+    price: float = Field(default=0.005, ge=0)
+    """What reading one post costs, in US dollars."""
+    recheck: bool = True
+    """Whether every post is read again after a day and after a week, for edits and deletions; it costs as before."""
     poll_interval: Duration = Field(default=60.0, ge=0.05)
     base_url: str = "https://api.x.com"
 
@@ -61,17 +72,32 @@ class X(PollingConnector[XSettings]):
     facts = Facts(
         auth="bearer token of an app; pay per post",
         cursor="newest id, and the page of a walk",
-        changes="edits within `overlap`; deletions as told",
+        changes="both, when read again",
         tested="a search of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 2_000
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        if self.settings.recheck:
+            self.rereads = Rereading(ages=(DAY, 7 * DAY), batch=100)  # type: ignore[misc]  # those who do not pay for it have none
+
+    def auth(self) -> auth.Auth:
+        return auth.bearer(self.settings.token)
+
+    def limits(self) -> Sequence[Limit]:
+        bounds = (Limit(300, WINDOW, bucket="search/all"), Limit(1, 1.0, bucket="search/all"))
+        return (Limit(450, WINDOW, bucket="search/recent"), *bounds, *self.settings.budget.limits(USD))
+
+    def judge(self, answer: Answer) -> EarshotError | None:
+        return refusals.meaning(answer, self.clock())
 
     async def fetch(self, cursor: str | None) -> Page:
         place, gap = self._within_reach(Place.read(cursor))
         step = STEP
         while True:
             asked = place if place.token or place.known is None else self._bounded(place.known, step)
-            body = await self._search(asked, self.settings.page_size)
+            body = await self._search(asked, self._affordable(self.settings.page_size))
             rows = [row for row in body.get("data") or () if isinstance(row, dict)]
             found = [str(row["id"]) for row in rows if ids.is_id(row.get("id"))]
             place, is_over = asked.after(found, (body.get("meta") or {}).get("next_token"))
@@ -109,13 +135,43 @@ class X(PollingConnector[XSettings]):
             "user.fields": USER_FIELDS,
             **place.params(),
         }
-        path = "all" if self.settings.archive else "recent"
-        headers = {"Authorization": f"Bearer {reveal(self.settings.token)}"}
-        answer = await self.http.get_json(f"{self.settings.base_url}/2/tweets/search/{path}", params, headers)
-        body = answer.json
+        path = f"search/{'all' if self.settings.archive else 'recent'}"
+        body = await self._read(path, params, count)
         if not isinstance(body, dict) or not isinstance(body.get("data", body.get("meta")), list | dict):
             raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
         return body
+
+    async def _read(self, path: str, params: dict[str, str], most: int) -> Any:
+        """Return an answer with `most` posts at the most; what it does not hold is not paid for."""
+        url = f"{self.settings.base_url}/2/tweets{f'/{path}' if path else ''}"
+        answer = await self.http.get_json(url, params, cost={USD: most * self.settings.price}, bucket=path or "tweets")
+        found = answer.json.get("data") if isinstance(answer.json, dict) else None
+        unread = most - (len(found) if isinstance(found, list) else 0)
+        self.http.refund({USD: max(0, unread) * self.settings.price}, path or "tweets")
+        return answer.json
+
+    def _affordable(self, count: int) -> int:
+        """Return how many posts a page may hold within the whole budget: one page is never more than that."""
+        budget, price = self.settings.budget, self.settings.price
+        most = [bound for bound in (budget.per_day, budget.per_month) if bound is not None]
+        return max(FEW, min(count, int(min(most) / price + 1e-9))) if most and price else count
+
+    async def reread(self, ids: Sequence[str]) -> Reread:
+        now, found, absent = self.clock(), [], []
+        wanted, first = list(ids), True
+        while wanted:
+            params = {"ids": ",".join(wanted), "tweet.fields": POST_FIELDS, "expansions": "author_id"}
+            body = await self._read("", {**params, "user.fields": USER_FIELDS}, len(wanted))
+            if not isinstance(body, dict):
+                raise SourceUnavailableError(f"{self.instance}: the answer has no posts")
+            rows = [row for row in posts.rows_of([body]) if posts.is_post(row)]
+            found += [one for row in rows if (one := posts.from_post(row, now))]
+            gone, hidden = refusals.absent(body)
+            absent += [native for native in gone if first and native in ids]
+            found += [withdrawals.withdrawn(native, State.UNAVAILABLE, now, now) for native in hidden if native in ids]
+            edits = {str(max(row.get("edit_history_tweet_ids") or [row["id"]], key=int)) for row in rows}
+            wanted, first = sorted(edits - {str(row["id"]) for row in rows}) if first else [], False
+        return Reread(found, absent)
 
     def _page(self, body: dict[str, Any], cursor: str | None, **more: Any) -> Page:
         """Return the posts that matched; what they answer, quote or repeat is beside them and did not."""

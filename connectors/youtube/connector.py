@@ -7,26 +7,31 @@ is to be heard, then it waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, reveal
+from connectors import auth
+from connectors.answers import Answer
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
+from connectors.limits import Limit
 from connectors.reading import timestamp, whole
+from connectors.rereading import DAY, Reread, Rereading
 from connectors.youtube import resources
-from connectors.youtube.errors import GoneError, StaleTokenError, meaning
+from connectors.youtube.errors import PACIFIC, GoneError, StaleTokenError, meaning
 from connectors.youtube.place import Place, Walk
 from connectors.youtube.resources import Row
 from pipeline.config.model import Duration
-from pipeline.contract.errors import SourceUnavailableError
+from pipeline.contract.errors import EarshotError, SourceUnavailableError
 from pipeline.contract.events import Mention
 
 SEARCH: Final = "search"
 DEEPEST: Final = 10  # pages of one search: YouTube shows about 500 results, whatever it says there are
 SEARCH_PAGE: Final = 50
+UNITS: Final = "units"
 COMMENTS: Final = {"maxResults": "100", "textFormat": "plainText"}
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{5,64}$")]
@@ -51,6 +56,8 @@ class YouTubeSettings(PollingSettings):
     """How far back the very first round goes."""
     overlap: Duration = 86_400
     """How far each round reaches back again: for edits, new replies, and videos the search learns of late."""
+    units_per_day: int = Field(default=10_000, ge=1)
+    """How many units the project has in a day."""
     poll_interval: Duration = Field(default=1_800.0, ge=0.05)
     slowest_poll: Duration = Field(default=7_200.0, ge=0.05)
     base_url: str = "https://www.googleapis.com/youtube/v3"
@@ -70,10 +77,20 @@ class YouTube(PollingConnector[YouTubeSettings]):
     facts = Facts(
         auth="API key",
         cursor="newest instant of every target, and the page of a walk",
-        changes="edits within `overlap`; no deletions",
+        changes="both, within `overlap` and when read again",
         tested="an API of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
+    rereads = Rereading(ages=(DAY, 7 * DAY), batch=50, every=25 * DAY)  # what is kept for 30 days has to be renewed
+
+    def auth(self) -> auth.Auth:
+        return auth.header("X-Goog-Api-Key", self.settings.key)
+
+    def limits(self) -> Sequence[Limit]:
+        return (Limit(self.settings.units_per_day, per="day", unit=UNITS, zone=PACIFIC),)
+
+    def judge(self, answer: Answer) -> EarshotError | None:
+        return meaning(answer, self.clock())
 
     async def fetch(self, cursor: str | None) -> Page:
         place = Place.read(cursor)
@@ -174,9 +191,8 @@ class YouTube(PollingConnector[YouTubeSettings]):
     async def _list(self, resource: str, params: Mapping[str, str], token: str = "") -> tuple[list[Row], str]:
         """Return the objects of a list and the token of its next page."""
         given = {**params, **({"pageToken": token} if token else {})}
-        headers = {"X-Goog-Api-Key": reveal(self.settings.key) or ""}
-        url = f"{self.settings.base_url}/{resource}"
-        body = (await self.http.get_json(url, given, headers, meaning=meaning)).json
+        url, cost = f"{self.settings.base_url}/{resource}", 100 if resource == "search" else 1
+        body = (await self.http.get_json(url, given, cost={UNITS: cost})).json
         if not isinstance(body, dict) or not str(body.get("kind", "")).endswith("ListResponse"):
             raise SourceUnavailableError(f"{self.instance}: the answer is no list of YouTube's")
         rows = [row for row in body.get("items") or () if isinstance(row, dict)]
@@ -185,6 +201,19 @@ class YouTube(PollingConnector[YouTubeSettings]):
     def _turned(self, place: Place, rows: list[Row], gap: Gap | None = None) -> Page:
         rows.sort(key=published)
         return self.page(rows, place.written(), is_full=bool(place.queue), gap=gap)
+
+    async def reread(self, ids: Sequence[str]) -> Reread:
+        """Ask for comments and videos by their ids; YouTube leaves out those that are gone."""
+        parts = {"comments": [one for one in ids if not resources.is_video_id(one)]}
+        parts["videos"] = [one for one in ids if resources.is_video_id(one)]
+        rows: list[Row] = []
+        for resource, some in parts.items():
+            if some:
+                more = COMMENTS if resource == "comments" else {"maxResults": str(SEARCH_PAGE)}
+                part = "snippet" if resource == "comments" else "snippet,statistics"
+                rows += (await self._list(resource, {"part": part, "id": ",".join(some), **more}))[0]
+        there = {str(row.get("id")) for row in rows}
+        return Reread(self._turned(Place(), rows).mentions, [one for one in ids if one not in there])
 
     async def cursor_at(self, since: datetime) -> str | None:
         return Place(begin=written(since)).written()

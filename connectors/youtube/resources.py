@@ -133,6 +133,11 @@ def video_id(row: Mapping[str, Any]) -> str | None:
     return str(native) if native else None
 
 
+def is_video_id(native: str) -> bool:
+    """Whether an id is a video's: those of comments are longer."""
+    return len(native) == 11
+
+
 def _engagement(counts: Mapping[str, Any]) -> Engagement:
     likes, replies, views = (whole(counts.get(name)) for name in ("likeCount", "commentCount", "viewCount"))
     return Engagement(likes=likes, replies=replies, views=views)

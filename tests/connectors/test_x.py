@@ -156,7 +156,7 @@ async def test_the_full_archive_has_no_gap():
 
     def answer(request):
         asked.append(request.url)
-        return httpx.Response(200, json={"meta": {"result_count": 0}})
+        return httpx.Response(200, json={"data": [post(NOON - timedelta(days=29))], "meta": {"result_count": 1}})
 
     cursor = Place(known=id_of(NOON - timedelta(days=30))).written()
     page = await kit.make(X, answer, archive=True).fetch(cursor)
@@ -244,6 +244,57 @@ async def test_a_refusal_says_what_x_said():
     body = {"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"}
     with pytest.raises(SourceRefusedError, match=r"401.*Unauthorized.*credentials"):
         await kit.make(X, kit.answering(json.dumps(body).encode(), 401)).fetch(None)
+
+
+async def test_no_more_is_spent_than_the_budget_and_what_was_not_read_is_not_paid_for():
+    search, log = Search(*(post(NOON - timedelta(seconds=number)) for number in range(1, 50))), MemoryLog()
+    connector = search.connector(budget={"per_day": 1.0}, price=0.01, overlap=0)
+    await kit.run(connector, 1, log=log)
+    assert (len(log.mentions), search.read) == (49, 49)
+    search.posts += [post(NOON - timedelta(milliseconds=number)) for number in range(1, 200)]
+    _, states = await kit.run(connector, 4, log=log)
+    assert search.read == 49
+    assert states[-1][0] == "waiting"
+    assert "usd" in states[-1][1]
+
+
+async def test_a_page_is_never_larger_than_the_whole_budget():
+    search = Search(*(post(NOON - timedelta(seconds=number)) for number in range(1, 50)))
+    page = await search.connector(budget={"per_month": 0.2}, price=0.01).fetch(None)
+    assert len(page.mentions) == 20
+
+
+async def test_a_plan_that_is_used_up_is_asked_again_on_the_next_day():
+    body = {"title": "UsageCapExceeded", "type": "https://api.x.com/2/problems/usage-capped", "period": "Monthly"}
+    with pytest.raises(RateLimitedError, match="plan") as raised:
+        await kit.make(X, kit.answering(json.dumps(body).encode(), 429)).fetch(None)
+    assert raised.value.retry_after == 12 * 3600
+
+
+async def test_posts_are_read_again_and_edits_deletions_and_hidden_ones_are_heard():
+    at, later = NOON - timedelta(days=1), NOON - timedelta(hours=23, minutes=50)
+    chain = [id_of(at), id_of(later)]
+    there = {chain[0]: post(at, edit_history_tweet_ids=chain), chain[1]: post(later, edit_history_tweet_ids=chain)}
+    kinds = {"8": "resource-not-found", "9": "not-authorized-for-resource"}
+
+    def answer(request):
+        assert request.url.path == "/2/tweets"
+        asked = request.url.params["ids"].split(",")
+        errors = [
+            {"resource_type": "tweet", "resource_id": one, "type": f"https://api.x.com/2/problems/{kinds[one]}"}
+            for one in asked
+            if one in kinds
+        ]
+        return httpx.Response(200, json={"data": [there[one] for one in asked if one in there], "errors": errors})
+
+    found = await kit.make(X, answer).reread([chain[0], "8", "9"])
+    assert [(one.native_id, one.state) for one in found.mentions] == [
+        (chain[0], State.LIVE),
+        ("9", State.UNAVAILABLE),
+        (chain[0], State.EDITED),
+    ]
+    assert found.absent == ["8"]
+    assert kit.make(X, recheck=False).rereads is None
 
 
 def test_a_long_post_is_whole_with_the_links_and_tags_of_all_of_it():

@@ -110,6 +110,7 @@ class Api:
                 "statistics": {"viewCount": "90", "likeCount": "7", "commentCount": "3"},
             }
             for native in asked["id"].split(",")
+            if native in self.videos
         ]
 
     def _commentThreads(self, asked: dict[str, str]) -> list[dict[str, Any]]:  # noqa: N802 - as the resource is called
@@ -128,6 +129,8 @@ class Api:
 
     def _comments(self, asked: dict[str, str]) -> list[dict[str, Any]]:
         every = [one for threads in self.threads.values() for one in threads]
+        if "id" in asked:
+            return [one for top, replies in every for one in (top, *replies) if one["id"] in asked["id"].split(",")]
         return next((replies for top, replies in every if top["id"] == asked["parentId"]), [])
 
     def connector(self, **changes: Any) -> YouTube:
@@ -259,6 +262,28 @@ async def test_used_up_units_are_waited_for_until_the_new_day_in_california():
     with pytest.raises(RateLimitedError, match="units") as raised:
         await api.connector().fetch(None)
     assert raised.value.retry_after == 20 * 3600  # noon UTC is four in the morning there
+
+
+async def test_no_more_units_are_used_than_a_day_has():
+    api, log = Api(), MemoryLog()
+    api.videos["acmeVideo01"] = ago(hours=5)
+    _, states = await kit.run(api.connector(query="acme", channels=[], units_per_day=205), 12, log=log)
+    assert api.units <= 205
+    assert states[-1][0] == "waiting"
+    assert "units" in states[-1][1]
+
+
+async def test_comments_and_videos_are_read_again_and_those_that_are_gone_are_absent():
+    api = Api()
+    api.videos["acmeVideo01"] = ago(days=2)
+    api.thread("acmeVideo01", "UgxAcmeKettleLeaks1", ago(days=1), updatedAt=written(ago(hours=1)))
+    found = await api.connector().reread(["acmeVideo01", "goneVideo02", "UgxAcmeKettleLeaks1", "UgxGoneGoneGoneGone"])
+    assert {one.native_id: one.state for one in found.mentions} == {
+        "acmeVideo01": State.LIVE,
+        "UgxAcmeKettleLeaks1": State.EDITED,
+    }
+    assert list(found.absent) == ["goneVideo02", "UgxGoneGoneGoneGone"]
+    assert api.units == 2
 
 
 @pytest.mark.parametrize(
