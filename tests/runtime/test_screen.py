@@ -41,6 +41,7 @@ def test_reasons_alerts_and_how_to_stop_are_seen_on_any_terminal(width, height):
     assert len(lines) < height
     assert max(map(len, lines)) <= width
     assert sum("its name is not known (DNS)" in line for line in lines) == 6
+    assert sum(f" source-{number} " in line for number in range(6) for line in lines) == 6
     assert "09:30:03 critical ReputationDamage" in "\n".join(lines)  # the newest is there
     assert lines[-1].startswith("ready after 4.1 s · Ctrl-C stops")
     assert "11 😡" in "\n".join(lines)

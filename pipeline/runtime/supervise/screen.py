@@ -30,7 +30,7 @@ STATE_COLOURS = {
     "stopped": "bright_black",
 }
 
-WIDE = 100  # characters from which a row has room for more than name, state and reason
+WIDE = 96  # characters from which a row has room for more than name, state and reason
 HIGH = 36  # lines from which there is room for frames around addresses and sources
 _ADDRESS = re.compile(r"^[\w.:\[\]-]+/\S* (?:cannot be reached: )?")
 _ONE_ROW_EACH: Any = {"no_wrap": True, "overflow": "ellipsis"}  # a wide letter must not make a second row
@@ -181,8 +181,13 @@ def render(view: View, width: int, height: int) -> Group:
 
 def _sources(view: View, most: int, *, is_wide: bool) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    for column in ("source", *(("type",) if is_wide else ()), "mentions", "state"):
-        table.add_column(column, justify="right" if column == "mentions" else "left", no_wrap=True, overflow="ellipsis")
+    for column in ("source", *(("type",) if is_wide else ()), "mentions"):
+        # Only the reason is shortened when there is not room for all.
+        longest = max((len(str(source.get(column, name))) for name, source in view.sources.items()), default=0)
+        width = max(len(column), min(24, longest))
+        justify: Any = "right" if column == "mentions" else "left"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", min_width=width)
+    table.add_column("state", no_wrap=True, overflow="ellipsis")
     found = list(view.sources.items())
     if len(found) > most:
         found = sorted(found, key=lambda pair: pair[1]["state"] == "listening")[: most - 1]
