@@ -108,7 +108,7 @@ async def descend(
                 if time is None or time >= since
             ]
             if sheet.is_cut:
-                gaps += _unseen(one)
+                gaps += _unseen(one, sheet)
             one = stepped(one, sheet, now.timestamp())
             if not one.at:
                 break
@@ -141,10 +141,11 @@ def in_order(page: Page) -> Page:
     return replace(page, mentions=sorted(page.mentions, key=lambda one: one.created_at))
 
 
-def _unseen(one: Descent) -> list[Gap]:
-    """Return the time between where the source ends and what is known."""
+def _unseen(one: Descent, last: Sheet) -> list[Gap]:
+    """Return the time between where the source ends, which is with this page, and what is known."""
     since = one.since if one.known is None else one.known
-    if since is None or one.low is None or one.low <= since:
+    low = min((time for time in (one.low, *(time for time, _ in last.rows)) if time is not None), default=None)
+    if since is None or low is None or low <= since:
         return []
     reason = "the source ends although it has more"
-    return [Gap(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(one.low, UTC), reason)]
+    return [Gap(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(low, UTC), reason)]
