@@ -51,7 +51,7 @@ def read(row: Row, now: datetime) -> Mention | None:
     """Return the mention that an object is; None when it is another kind of object."""
     if row.keys() >= GRAPHQL:
         return _of_graphql(row, now)
-    if "body" in row and "user" in row and "id" in row and row.keys() & REST:
+    if {"id", "user"} <= row.keys() and row.keys() & {"body", "title"} and row.keys() & REST:
         return _of_rest(row, now)
     return None
 
@@ -65,6 +65,7 @@ def _of_rest(row: Row, now: datetime) -> Mention | None:
         updated = reading.timestamp(row.get("updated_at"))
         edited = updated if updated and created and updated > created else None
     who = row.get("user") or {}
+    who = who if isinstance(who, dict) else {"login": who}  # before 2012
     return _mention(
         row,
         now,

@@ -151,8 +151,8 @@ def _of_activity(row: Row, now: datetime) -> Mention | None:
 
 
 def _of_deletion(row: Row, now: datetime) -> Mention | None:
-    if not isinstance(row["earshot_gone"], str) or not row["earshot_gone"]:
-        return None
+    if not isinstance(row["earshot_gone"], str) or not row["earshot_gone"] or "/u/" in row["earshot_gone"]:
+        return None  # an account, perhaps: it is no text
     at = reading.timestamp(row.get("published")) or now
     native = row["earshot_gone"]
     return mention(

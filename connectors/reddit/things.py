@@ -43,11 +43,10 @@ def rows_of(body: bytes) -> Iterator[Row]:
 def name_of(row: Row) -> str | None:
     """Return the full name of a post or comment; None of any other object."""
     name = str(row.get("name") or "")
-    if "created_utc" not in row and "created" not in row:
-        return None
-    if "body" in row and (name.startswith("t1_") or (not name and "link_id" in row)):
+    is_bare = not name and "created_utc" in row  # as archives have it
+    if "body" in row and (name.startswith("t1_") or (is_bare and "link_id" in row)):
         return name or f"t1_{row['id']}"
-    if "title" in row and (name.startswith("t3_") or (not name and "permalink" in row)):
+    if "title" in row and (name.startswith("t3_") or (is_bare and "permalink" in row)):
         return name or f"t3_{row['id']}"
     return None
 

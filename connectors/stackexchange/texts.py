@@ -59,7 +59,7 @@ def kind_of(row: Row) -> str | None:
     if "body" not in row and "title" not in row and "excerpt" not in row:
         return None
     for kind in ("comment", "answer", "question"):
-        if row.get(f"{kind}_id") and (kind != "question" or row.get("title")):
+        if row.get(f"{kind}_id"):
             return kind
     return None
 

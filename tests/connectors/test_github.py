@@ -440,3 +440,18 @@ def test_a_place_that_was_moved_on_keeps_no_more_than_it_needs():
     place, gap = forwards.after({"at": 1_000.0}, request, forwards.Found())
     assert (place, gap) == ({"at": 1_000.0}, None)
     assert places.read(places.written({"a": place})) == {"a": place}
+
+
+def test_shapes_of_other_times_and_tools_are_read():
+    old = {"id": 5, "user": "bo", "created_at": at(0), "body": "Old", "issue_url": f"{API}/issues/3", "url": f"{API}/x"}
+    (found,) = Github.parse(json.dumps(old).encode(), kit.NOW)
+    assert (found.native_id, found.author.handle, found.conversation) == ("5", "bo", "github:acme/kettle#3")
+    bare = {**issue(1), "labels": ["Bug"]}
+    del bare["body"]
+    (found,) = Github.parse(json.dumps(bare).encode(), kit.NOW)
+    assert (found.title, found.text, found.tags) == ("Issue 1", "", ("bug",))
+    listed = {
+        **discussion(1),
+        "comments": [{"id": "IC_1", "body": "Hi", "createdAt": at(1), "author": {"login": "bo"}}],
+    }
+    assert [one.native_id for one in Github.parse(json.dumps(listed).encode(), kit.NOW)] == ["D_1", "IC_1"]

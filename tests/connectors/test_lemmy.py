@@ -209,6 +209,7 @@ def test_deletions_between_servers_say_by_whom():
     (nested,) = read({"type": "Delete", "object": {"type": "Tombstone", "id": f"{HOST}/comment/4"}})
     assert nested.native_id == f"{HOST}/comment/4"
     assert read({"type": "Undo", "object": given}) == []
+    assert read({**given, "object": f"{HOST}/u/anouk"}) == []  # an account
 
 
 @pytest.mark.shared

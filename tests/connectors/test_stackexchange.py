@@ -109,6 +109,12 @@ def test_a_question_becomes_a_mention_with_all_that_is_known_of_it():
     assert (second.author.id, second.author.name, second.engagement.likes) == (None, "user99", 0)
 
 
+def test_a_question_without_a_title_is_read():
+    bare = question(1)
+    del bare["title"]
+    assert (only(bare).text, only(bare).title, only(bare).kind) == ("Question 1", None, Kind.QUESTION)
+
+
 def test_sites_count_for_themselves_and_a_text_without_an_address_keeps_its_bare_id():
     elsewhere = {**question(1), "link": "https://superuser.com/questions/1/x"}
     assert only(elsewhere).native_id == "superuser.com/q/1"
