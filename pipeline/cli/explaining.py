@@ -52,6 +52,8 @@ def _where(judged: JudgedMention) -> str:
     priority = f", {judged.priority.value} priority"
     if judged.reason is Reason.SPAM:
         return "to review: it looks like spam; a person looks first" + priority
+    if judged.reason is Reason.NOT_RELEVANT:
+        return "to nobody: no brand's query matches it (not_relevant); about a brand, it would weigh as follows"
     if judged.outcome is Outcome.DISCARDED:
         return f"to nobody: {judged.reason.value if judged.reason else 'discarded'}"
     to = ", ".join(judged.departments)

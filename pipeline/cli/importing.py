@@ -6,7 +6,6 @@ discards what it has seen (same id, same revision).
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -46,14 +45,7 @@ def mentions(
 def _row(text: bytes) -> Any:
     if len(text) > 2 * codec.MAX_VALUE_BYTES:
         raise InvalidMessageError(f"{len(text)} bytes; at most {codec.MAX_VALUE_BYTES} are accepted", Reason.TOO_LARGE)
-    try:
-        return json.loads(text.decode("utf-8"))  # bytes would be guessed at: UTF-16 is possible in JSON, not here
-    except UnicodeDecodeError:
-        raise InvalidMessageError("not UTF-8: save the file as UTF-8", Reason.UNDECODABLE) from None
-    except json.JSONDecodeError as error:
-        raise InvalidMessageError(f"not JSON: {error.msg} at column {error.colno}", Reason.UNDECODABLE) from None
-    except (ValueError, RecursionError):
-        raise InvalidMessageError("not JSON that can be read: too deep, or a number too long") from None
+    return codec.json_line(text)
 
 
 def _headers(mention: Mention) -> codec.Headers:

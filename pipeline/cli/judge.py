@@ -68,9 +68,9 @@ class Lines:
 
     def of(self, files: Iterable[Path]) -> Iterator[tuple[int, Any]]:
         """Yield line number and value of every line with JSON in it; empty lines are passed over."""
-        import msgspec
+        from pipeline.contract.codec import json_line
+        from pipeline.contract.errors import InvalidMessageError
 
-        decode = msgspec.json.Decoder().decode
         for file in files:
             self.name = "standard input" if str(file) == "-" else str(file)
             with click.open_file(str(file), "rb") as stream:
@@ -78,9 +78,9 @@ class Lines:
                     if not line.strip():
                         continue
                     try:
-                        row = decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-                    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                        self._report(self.name, number, f"no JSON: {error}")
+                        row = json_line(line)
+                    except InvalidMessageError as error:
+                        self._report(self.name, number, str(error))
                         continue
                     yield number, row
 
@@ -247,10 +247,14 @@ def explain(
 
 
 def _now(text: str, config_path: Path | None) -> JudgedMention:
+    """Return the decision about a text; what is about no brand is judged as if it were, and still discarded."""
     from datetime import UTC, datetime
+
+    from msgspec.structs import replace
 
     from pipeline.contract.codec import mention_from_json
     from pipeline.contract.errors import InvalidMessageError
+    from pipeline.contract.events import Outcome
     from pipeline.core.dedup import Memory
     from pipeline.core.triage import Discard, Triage
 
@@ -259,10 +263,14 @@ def _now(text: str, config_path: Path | None) -> JudgedMention:
         mention = mention_from_json({"id": "1", "text": text}, now=now)
     except InvalidMessageError as error:
         fail(str(error), code=2)
-    verdict = Triage(load(config_path)).judge(mention, Memory(limit=1), now)
-    if isinstance(verdict, Discard):
-        fail(f"discarded as {verdict.reason.value}: none of the brands' queries in the configuration matches it")
-    return verdict
+    config = load(config_path)
+    verdict = Triage(config).judge(mention, Memory(limit=1), now)
+    if not isinstance(verdict, Discard):
+        return verdict
+    anyway = Triage(config.model_copy(update={"brands": {}})).judge(mention, Memory(limit=1), now)
+    if isinstance(anyway, Discard):
+        fail(f"discarded as {anyway.reason.value}")
+    return replace(anyway, outcome=Outcome.DISCARDED, reason=verdict.reason, brands=(), departments=())
 
 
 def _then(mention_id: str, config_path: Path | None, broker: str | None) -> JudgedMention:

@@ -7,6 +7,7 @@ Values are JSON. Headers are CloudEvents 1.0, Kafka binding, binary mode
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -133,6 +134,30 @@ def clean(text: str) -> str:
     if text.isascii():
         return text.replace("\x00", "") if "\x00" in text else text
     return _LONE_SURROGATE.sub("\ufffd", text).replace("\x00", "")
+
+
+def json_line(line: bytes) -> Any:
+    """Return the JSON value in a line of a person's file. Raises InvalidMessageError that says what to mend.
+
+    Half a surrogate pair written as an escape is no valid JSON, but programs write it: it comes as it is, and `clean`
+    mends it.
+    """
+    text = line.removeprefix(b"\xef\xbb\xbf").strip()
+    try:
+        return _ANY.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text.decode("utf-8"))  # bytes would be guessed at: UTF-16 is possible in JSON, not here
+    except UnicodeDecodeError:
+        raise InvalidMessageError("not UTF-8: save the file as UTF-8", Reason.UNDECODABLE) from None
+    except json.JSONDecodeError as error:
+        raise InvalidMessageError(f"not JSON: {error.msg} at column {error.colno}", Reason.UNDECODABLE) from None
+    except (ValueError, RecursionError):
+        raise InvalidMessageError("not JSON that can be read: too deep, or a number too long") from None
+
+
+_ANY: Final = msgspec.json.Decoder()
 
 
 def mention_from_json(row: Mapping[str, Any], *, now: datetime, source: str = "import") -> events.Mention:

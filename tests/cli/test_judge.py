@@ -94,8 +94,9 @@ def test_bad_lines_are_reported_with_their_number_and_the_others_go_on():
 def test_bytes_that_are_no_text_and_lone_surrogates_end_nothing():
     given = b'{"id": "1", "text": "\xff\xfe"}\n{"id": "2", "text": "half \\ud800 pair"}\n{"id": "3", "text": "good"}\n'
     result = run(triage, given=given)
-    assert [row["id"] for row in decisions(result)] in (["2", "3"], ["3"])
-    assert "line 1" in result.stderr
+    assert [(row["id"], row["outcome"]) for row in decisions(result)] == [("2", "routed"), ("3", "routed")]
+    assert "line 1: not UTF-8: save the file as UTF-8" in result.stderr
+    assert "line 2" not in result.stderr
 
 
 def test_times_that_cannot_be_and_texts_of_a_megabyte_are_judged():
@@ -192,11 +193,15 @@ def test_explain_as_json_is_the_decision():
     assert json.loads(result.stdout)["departments"] == ["support"]
 
 
-def test_explain_says_why_nothing_was_decided(tmp_path):
+def test_explain_says_of_a_text_about_no_brand_that_it_goes_nowhere_and_what_it_would_weigh(tmp_path):
     (tmp_path / "earshot.yaml").write_text("version: 1\nbrands:\n  acme:\n    query: acme\n", encoding="utf-8")
-    result = run(explain, "--text", "zeta")
-    assert result.exit_code == 1
-    assert "not_relevant" in result.stderr
+    result = run(explain, "--text", "It keeps crashing since the update")
+    assert result.exit_code == 0
+    assert "to nobody: no brand's query matches it (not_relevant)" in " ".join(result.stdout.split())
+    assert "rule crash" in result.stdout
+    told = json.loads(run(explain, "--json", "--text", "It keeps crashing since the update").stdout)
+    assert (told["outcome"], told["reason"]) == ("discarded", "not_relevant")
+    assert (told["departments"], told["brands"]) == ([], [])
 
 
 def test_explain_wants_a_text_or_an_id():
