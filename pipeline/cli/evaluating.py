@@ -20,7 +20,7 @@ from pipeline.contract.errors import InvalidMessageError
 from pipeline.contract.events import JudgedMention
 from pipeline.core.dedup import Memory
 from pipeline.core.evaluate import Scores, evaluate
-from pipeline.core.triage import QUARANTINE, Triage
+from pipeline.core.triage import QUARANTINE, Discard, Triage
 
 TRUE = ("1", "true", "yes", "spam")
 Guess = tuple[str | None, float]
@@ -52,11 +52,9 @@ def judge(what: str, pairs: Sequence[tuple[str, str]], config: Config) -> Scores
     truth: list[str] = []
     guesses: list[Guess] = []
     for number, (text, label) in enumerate(pairs):
-        try:
-            mention = mention_from_json({"id": str(number), "text": text}, now=now)
-        except InvalidMessageError:
-            continue
-        verdict = triage.judge(mention, Memory(limit=1), now)
+        verdict: Discard | JudgedMention | None = None
+        with contextlib.suppress(InvalidMessageError):  # nothing guessed is wrong, and the row counts
+            verdict = triage.judge(mention_from_json({"id": str(number), "text": text}, now=now), Memory(limit=1), now)
         truth.append(("spam" if label in TRUE else "wanted") if what == "spam" else label)
         guesses.append(read(verdict) if isinstance(verdict, JudgedMention) else (None, 0.0))
     if not truth:

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from connectors.simulator.settings import SimulatorSettings
 
 DEFAULT_START = "2026-11-23T06:00:00Z"
+EXAMPLE = """\b
+earshot simulate --hours 6 --out mentions.jsonl --truth truth.jsonl
+earshot triage mentions.jsonl > decisions.jsonl
+earshot simulate --score decisions.jsonl --truth truth.jsonl"""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(epilog=EXAMPLE)
 @click.option("--seed", type=int, help="The same seed and start give the same mentions [default: 1].")
 @click.option("--hours", type=float, default=2.0, show_default=True, help="How much simulated time to write.")
 @click.option("--rate", type=float, help="Mentions an hour at the mean of a week [default: 1200].")
@@ -48,13 +52,7 @@ def simulate(
     score: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Write mentions of a made-up company as JSON Lines, and apart from them the truth about each.
-
-    \b
-    earshot simulate --hours 6 --out mentions.jsonl --truth truth.jsonl
-    earshot triage mentions.jsonl > decisions.jsonl
-    earshot simulate --score decisions.jsonl --truth truth.jsonl
-    """
+    """Write mentions of a made-up company as JSON Lines, and apart from them the truth about each."""
     if score is not None:
         if truth is None or not truth.exists():
             fail("--score needs the truth that was written with the mentions: add --truth FILE", code=2)
