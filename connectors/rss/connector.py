@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention
 from connectors.rss.entries import (
@@ -40,6 +41,13 @@ class RssSettings(PollingSettings):
     slowest_poll: Duration = Field(default=3600.0, ge=0.05)
     max_bytes: int = Field(default=5_000_000, ge=1000)
     """Largest feed that is read, decompressed."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]", url):
+            raise ValueError("is no address — write https://host/path of the feed")
+        return url
 
 
 class Rss(PollingConnector[RssSettings]):

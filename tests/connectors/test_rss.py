@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from connectors.publisher import MemoryLog
-from connectors.rss.connector import Rss
+from connectors.rss.connector import Rss, RssSettings
 from connectors.rss.entries import global_id
 from pipeline.contract import codec
 from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
@@ -99,6 +99,12 @@ async def test_a_feed_that_moved_for_now_is_asked_at_its_old_address(status):
     site.asked.clear()
     await site.connector().fetch(first.cursor)
     assert [address for address, _ in site.asked] == [URL, "https://new.example.org/feed"]
+
+
+@pytest.mark.parametrize("url", ["feed", "ftp://feeds.example.org/", "https://", "feeds.example.org/news.xml"])
+def test_what_is_no_address_of_a_feed_is_refused_before_anything_is_asked(url):
+    with pytest.raises(ValueError, match="https://host/path"):
+        RssSettings(url=url)
 
 
 async def test_another_address_in_the_settings_forgets_what_the_old_one_said():
