@@ -136,6 +136,14 @@ def stepped(one: Descent, sheet: Sheet, now: float) -> Descent:
     return replace(one, top=top, low=low, at=sheet.following)
 
 
+def told(page: Page) -> str:
+    """Return in words what one page has, for a check that is not to walk down through all."""
+    at = max((mention.created_at for mention in page.mentions), default=None)
+    if at is None:
+        return "it answers, with nothing that matches"
+    return f"it answers with {len(page.mentions)} mentions, the newest of {at:%Y-%m-%d %H:%M} UTC"
+
+
 def in_order(page: Page) -> Page:
     """Return the page with its mentions by when they were written, which is not when they were changed."""
     return replace(page, mentions=sorted(page.mentions, key=lambda one: one.created_at))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import auth, forwards, places, reading
+from connectors import auth, forwards, newest, places, reading
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.forwards import Asked, Found
 from connectors.github import discussions, texts
@@ -187,6 +187,11 @@ class Github(PollingConnector[GithubSettings]):
         return Reread(
             mentions=page.mentions, absent=[one for one, node in zip(ids, nodes, strict=True) if node is None]
         )
+
+    async def check(self) -> str:
+        request = forwards.asked({}, self.clock().timestamp() - self.settings.lookback, self.settings.overlap)
+        found = await self._ask(next(self.questions()), request)
+        return newest.told(self.page(found.rows, None))
 
     async def cursor_at(self, since: datetime) -> str | None:
         at = since.timestamp()

@@ -140,6 +140,10 @@ class Lemmy(PollingConnector[LemmySettings]):
             return []
         return self.page(texts.rows_of([await self._get(path, {"id": number})]), None).mentions
 
+    async def check(self) -> str:
+        sheet = await self._sheet(self.parts()[0], None)
+        return newest.told(self.page(texts.rows_of([row for _, row in sheet.rows]), None))
+
     async def cursor_at(self, since: datetime) -> str | None:
         return newest.cursor_at(self.parts(), since)
 

@@ -120,7 +120,10 @@ def _of_activity(row: Row, now: datetime) -> Mention | None:
     rich, title = reading.from_html(row.get("content")), row.get("name") or row.get("summary")
     if not rich.text and not title:
         return None
-    updated, parent = reading.timestamp(row.get("updated")), row.get("inReplyTo")
+    parent, updated = row.get("inReplyTo"), reading.timestamp(row.get("updated"))
+    published = reading.timestamp(row.get("published"))
+    if updated and published and (updated - published).total_seconds() < 1:
+        updated = None  # PeerTube says both of what was never edited
     who = _first(row["attributedTo"])
     links = [one.get("href") or one.get("url") for one in row.get("attachment") or () if isinstance(one, dict)]
     language, tags = row.get("language"), row.get("tag")
@@ -130,7 +133,7 @@ def _of_activity(row: Row, now: datetime) -> Mention | None:
     return mention(
         SOURCE,
         row["id"],
-        created_at=reading.timestamp(row.get("published")),
+        created_at=published,
         now=now,
         text=rich.text,
         title=str(title) if title else None,

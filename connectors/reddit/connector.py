@@ -153,6 +153,10 @@ class Reddit(PollingConnector[RedditSettings]):
         there = {things.name_of(row) for row in rows}
         return Reread(mentions=self.page(rows, None).mentions, absent=[one for one in ids if one not in there])
 
+    async def check(self) -> str:
+        sheet = await self._sheet(self.parts()[0], None)
+        return newest.told(self.page([row for _, row in sheet.rows], None))
+
     async def cursor_at(self, since: datetime) -> str | None:
         return newest.cursor_at(self.parts(), since)
 

@@ -287,6 +287,12 @@ async def test_the_past_is_read_from_the_time_asked_for():
     assert [mention.native_id for mention in page.mentions] == [f"N_{n}" for n in range(5, 10)]
 
 
+async def test_a_check_is_one_request():
+    server = Server(issues=[issue(n) for n in range(150)])
+    assert "with 100 mentions" in await server.connector(repositories=["acme/kettle", "acme/cup"]).check()
+    assert len(server.asked) == 1
+
+
 async def test_texts_are_read_again_by_their_ids_and_null_is_absent():
     server = Server()
     server.nodes = {"I_1": {**discussion(1), "__typename": "Issue", "id": "I_1", "lastEditedAt": at(9)}, "I_2": None}

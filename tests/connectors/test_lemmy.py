@@ -198,6 +198,17 @@ def test_what_servers_tell_each_other_is_read():
     assert (other.author.handle, other.subject) == ("bo@m.example", "tea@lemmy.example.org")
 
 
+async def test_a_check_is_one_request():
+    server = Server([post(n, n / 10) for n in range(120)])
+    assert "with 50 mentions" in await server.connector().check()
+    assert len(server.asked) == 1
+
+
+def test_an_update_within_a_moment_is_no_edit():
+    (found,) = read(note(published="2026-11-20T11:00:00.548Z", updated="2026-11-20T11:00:00.555Z"))
+    assert (found.state, found.revision) == (State.LIVE, 0)
+
+
 def test_deletions_between_servers_say_by_whom():
     given = {"type": "Delete", "object": f"{HOST}/comment/1"}
     assert [one.state for one in read(given, {**given, "summary": "spam", "object": f"{HOST}/post/2"})] == [

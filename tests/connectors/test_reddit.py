@@ -255,6 +255,12 @@ async def test_what_is_asked_for_follows_from_the_settings(changes, asked):
         assert site.asked[0][1]["restrict_sr"] == ("0" if changes.get("subreddits") == [] else "1")
 
 
+async def test_a_check_is_one_request():
+    site = Site([thing(n, n / 20) for n in range(350)], [thing(1, kind="t1")])
+    assert (await site.connector().check()).startswith("it answers with 100 mentions, the newest of 2026-11-20 11:17")
+    assert len(site.asked) == 1
+
+
 async def test_requests_bear_a_token_and_say_whose_they_are():
     site = Site()
     connector = site.connector()
