@@ -119,6 +119,16 @@ def read(offset: int, timestamp: int, value: bytes | None) -> Record | None:
     return Record(offset, datetime.fromtimestamp(max(timestamp, 0) / 1000, UTC), alert)
 
 
+def alert_in(message: Any) -> Alert | InvalidMessageError | None:
+    """Return the alert in a record, why there is none, or None for a tombstone."""
+    if message.value is None:
+        return None
+    try:
+        return codec.decode(Alert, message.value)
+    except InvalidMessageError as error:
+        return error
+
+
 def fingerprint_in(key: bytes | None) -> str:
     """Return the fingerprint in a key `brand/fingerprint`."""
     return (key or b"").decode("utf-8", "replace").rpartition("/")[2]

@@ -89,6 +89,8 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._sending: set[asyncio.Task[None]] = set()
         self._limits = {name: asyncio.Semaphore(AT_ONCE) for name in self.receivers}
         self._repeats = Repeats(60.0)
+        triage = role.config.triage
+        self._limit = dead_letters.Limit(triage.dead_letter_limit, triage.dead_letter_window, DEAD)
         self._is_moving = False
         self._settling = asyncio.Lock()
         client = aiokafka(role.client)
@@ -123,7 +125,7 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
     # ---------------------------------------------------------------------------------------------------- life
 
     async def run(self) -> None:
-        """Work until the role is to stop. Raises BrokerUnavailableError."""
+        """Work until the role is to stop. Raises BrokerUnavailableError or DeadLetterLimitError."""
         health = self.role.health
         health.alive("loop", self._why_stuck)
         health.ready("assigned", self._why_not_ready)
@@ -218,29 +220,33 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._is_moving:
             return  # what was read belongs to somebody else by now, or comes again
         now = self.clock()
+        read = [
+            (place, message, notified.alert_in(message))
+            for place, messages in batches.items()
+            for message in messages
+            if place in self._plans and message.offset >= self._plans[place].position_read
+        ]
+        self._limit.count(len(read), sum(isinstance(alert, InvalidMessageError) for _, _, alert in read))
+        for place, message, alert in read:
+            await self._read(place, message, alert, now)
         for place, messages in batches.items():
-            for message in messages:
-                if place.topic == HEARTBEATS:
-                    self._beat(place, message, now)
-                elif place in self._plans and message.offset >= self._plans[place].position_read:
-                    await self._read(place, message, now)
+            for message in messages if place.topic == HEARTBEATS else ():
+                self._beat(place, message, now)
         self._send(now)
         await self._settle()
         await self._measure()
 
-    async def _read(self, place: Place, message: Any, now: datetime) -> None:
+    async def _read(self, place: Place, message: Any, alert: Alert | InvalidMessageError | None, now: datetime) -> None:
         plan = self._plans[place]
-        if message.value is None:  # a tombstone: the incident was erased
+        if alert is None:  # a tombstone: the incident was erased
             plan.pass_over(message.offset)
             plan.forget(notified.fingerprint_in(message.key))
             self._uncounted[place].append(Finished(message.offset, Became.DISCARDED, Reason.EMPTY))
             return
-        try:
-            alert = codec.decode(Alert, message.value)
-        except InvalidMessageError as error:
-            await self._dead_letter(message, error.reason, str(error))
+        if isinstance(alert, InvalidMessageError):
+            await self._dead_letter(message, alert.reason, str(alert))
             plan.pass_over(message.offset)
-            self._uncounted[place].append(Finished(message.offset, Became.DEAD_LETTER, error.reason))
+            self._uncounted[place].append(Finished(message.offset, Became.DEAD_LETTER, alert.reason))
             return
         self._raw[place][message.offset] = message
         plan.take(Record(message.offset, datetime.fromtimestamp(max(message.timestamp, 0) / 1000, UTC), alert), now)
