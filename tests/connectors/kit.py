@@ -49,7 +49,7 @@ def kinds(form: type, *, over_http: bool | None = None) -> list[type[Connector[A
 
 
 def asks_over_http(kind: type[Connector[Any]]) -> bool:
-    return issubclass(kind, PollingConnector) and "self.http." in inspect.getsource(inspect.getmodule(kind))
+    return issubclass(kind, PollingConnector) and "self.http" in inspect.getsource(inspect.getmodule(kind))
 
 
 def example(kind: type[Connector[Any]], name: str) -> Path:
@@ -112,6 +112,9 @@ def make(
 ) -> Connector[Any]:
     if answer is not None:
         transport = httpx.MockTransport(with_tokens(answer))
+    elif issubclass(kind, StreamingConnector):
+        once = httpx.Limits(max_keepalive_connections=0)  # nobody closes the client
+        transport = transport or httpx.AsyncHTTPTransport(limits=once)
     found = given if given is not None else settings(kind, page, **changes)
     client = make_client("ops@example.org", transport or httpx.MockTransport(refuse))
     http = Http(client, connector="example", metrics=metrics, clock=clock, secrets=secrets_of(found), wait=no_time)

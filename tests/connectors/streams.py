@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -94,6 +95,108 @@ class Stream:
                 yield self
             finally:
                 server.close(close_connections=True)
+
+
+class _Response:
+    """What `misbehave` gets of an HTTP stream: it can be closed, as a WebSocket can."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+
+    async def close(self) -> None:
+        assert self._request.transport is not None
+        self._request.transport.close()
+        raise ConnectionResetError
+
+
+class HttpStream(Stream):
+    """The filtered stream of X: a line of JSON a post, its rules, and a search for what was missed.
+
+    Everything is sent to whoever comes, since such a stream has no memory; `missed` is what the search answers.
+    """
+
+    def __init__(self, frames: list[str | bytes] | None = None) -> None:
+        super().__init__(frames)
+        self.rules: list[dict[str, str]] = []
+        self.missed: list[dict[str, Any]] = []
+        self.searched: list[dict[str, str]] = []
+        self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.rule_error: dict[str, Any] | None = None
+        self.beat: float | None = None  # seconds between two signs of life
+        self.beats = 0
+
+    async def _rules(self, request: web.Request) -> web.Response:
+        given = await request.json() if request.method == "POST" else {}
+        if self.rule_error is not None and "add" in given:
+            return web.json_response({"errors": [self.rule_error]})
+        for one in given.get("add", ()):
+            self.rules.append({"id": str(len(self.rules) + 1), **one})
+        self.rules = [one for one in self.rules if one["id"] not in given.get("delete", {}).get("ids", ())]
+        return web.json_response({"data": self.rules, "meta": {}})
+
+    async def _search(self, request: web.Request) -> web.Response:
+        self.searched.append(dict(request.query))
+        since = int(request.query["since_id"])
+        found = [one for one in self.missed if int(one["id"]) > since]
+        return web.json_response({"data": found, "meta": {"result_count": len(found)}})
+
+    async def _lines(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(dict(request.query))
+        self.headers.append(request.headers)
+        if self.refusal is not None:
+            return web.json_response(self.refusal[1], status=self.refusal[0])
+        number, sent, position = len(self.asked), 0, 0
+        response = web.StreamResponse()
+        await response.prepare(request)
+        self.open += 1
+        beaten = asyncio.get_running_loop().time()
+        try:
+            while request.transport is not None and not request.transport.is_closing():
+                while position < len(self.frames):
+                    frame = self.frames[position]
+                    position += 1
+                    if self.misbehave is not None:
+                        await self.misbehave(self, _Response(request), number, sent)  # type: ignore[arg-type]  # closes
+                    await response.write((frame.encode() if isinstance(frame, str) else frame) + b"\r\n")
+                    sent += 1
+                    self.sent += 1
+                if self.beat is not None and asyncio.get_running_loop().time() - beaten >= self.beat:
+                    beaten = asyncio.get_running_loop().time()
+                    await response.write(b"\r\n")
+                    self.beats += 1
+                await asyncio.sleep(0.005)
+        except ConnectionError:
+            pass
+        finally:
+            self.open -= 1
+        return response
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> Any:
+        app = web.Application()
+        app.router.add_get("/2/tweets/search/stream", self._lines)
+        app.router.add_route("*", "/2/tweets/search/stream/rules", self._rules)
+        app.router.add_get("/2/tweets/search/recent", self._search)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            await runner.cleanup()
+            await asyncio.sleep(0)
+
+
+def stream_of(kind: Any, frames: list[str | bytes] | None = None) -> Stream:
+    """The server for a streaming connector: over a WebSocket, or over HTTP where its addresses say so."""
+    is_http = str(kind.settings_type.model_fields["endpoints"].default[0]).startswith("http")
+    return HttpStream(frames) if is_http else Stream(frames)
+
+
+def nowhere(kind: Any) -> str:
+    """An address of that kind at which nobody listens."""
+    return "http://127.0.0.1:1" if isinstance(stream_of(kind), HttpStream) else "ws://127.0.0.1:1/subscribe"
 
 
 def _time(frame: str | bytes) -> int | None:

@@ -26,7 +26,7 @@ from pipeline.contract.errors import (
 from pipeline.contract.events import Mention
 from pipeline.contract.metrics import Metrics
 from tests.connectors import kit
-from tests.connectors.streams import Stream, running, until
+from tests.connectors.streams import nowhere, running, stream_of, until
 
 EVERY = kit.all_kinds()
 POLLING = kit.kinds(PollingConnector)
@@ -310,7 +310,7 @@ def frames(kind, name="page"):
 @contextlib.asynccontextmanager
 async def streamed(kind, lines, log=None):
     """The connector at work, listening to a source that sends these frames to whoever comes."""
-    async with Stream(lines).running() as stream, running(kit.make(kind, endpoints=[stream.url]), log) as run:
+    async with stream_of(kind, lines).running() as stream, running(kit.make(kind, endpoints=[stream.url]), log) as run:
         yield stream, run
 
 
@@ -356,7 +356,7 @@ async def test_a_lost_stream_is_unavailable_and_leaves_no_connection(kind):
         if number == 1 and sent == 1:
             await connection.close()
 
-    stream = Stream(frames(kind))
+    stream = stream_of(kind, frames(kind))
     stream.misbehave = drop
     async with stream.running(), running(kit.make(kind, endpoints=[stream.url])) as run:
         await until(lambda: len(stream.asked) == 2, "a second connection")
@@ -364,14 +364,14 @@ async def test_a_lost_stream_is_unavailable_and_leaves_no_connection(kind):
         assert kit.SECRET not in repr(run.states)
         await run.stop()
         await until(lambda: stream.open == 0, "both are closed")
-    pages = kit.make(kind, endpoints=["ws://127.0.0.1:1/subscribe"]).listen(None)
+    pages = kit.make(kind, endpoints=[nowhere(kind)]).listen(None)
     with pytest.raises(SourceUnavailableError):
         await anext(pages)
 
 
 @streaming
 async def test_a_stream_that_says_nothing_is_noticed(kind):
-    async with Stream().running() as stream:
+    async with stream_of(kind).running() as stream:
         pages = kit.make(kind, endpoints=[stream.url], silence=0.1).listen(None)
         with pytest.raises(SourceUnavailableError, match="nothing for"):
             await anext(pages)
@@ -390,7 +390,7 @@ async def test_the_cursor_of_a_stream_moves_only_with_the_mentions(kind):
 
 @streaming
 async def test_a_check_of_a_stream_says_that_frames_arrive(kind):
-    async with Stream(frames(kind)).running() as stream:
+    async with stream_of(kind, frames(kind)).running() as stream:
         assert "frames arrive" in await kit.make(kind, endpoints=[stream.url]).check()
         await until(lambda: stream.open == 0, "it is closed")
 
