@@ -18,23 +18,18 @@ from connectors.answers import Answer
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.limits import Budget, Limit
 from connectors.rereading import DAY, Reread, Rereading
-from connectors.x import ids, posts, refusals, withdrawals
+from connectors.x import ids, lookup, posts, refusals, withdrawals
+from connectors.x.lookup import POST_FIELDS, USD, USER_FIELDS
 from connectors.x.place import Place
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceUnavailableError
-from pipeline.contract.events import Mention, State
+from pipeline.contract.events import Mention
 
 DEPTH: Final = timedelta(days=7)  # how far the recent search goes back
 MARGIN: Final = timedelta(minutes=5)  # X's clock and ours; a `since_id` that is too old is an error
 STEP: Final = timedelta(hours=1)  # of what is caught up with at a time; longer where nothing was said
 FEW: Final = 10  # the smallest page; a check reads no more than that
-USD: Final = "usd"
 WINDOW: Final = 900.0  # seconds over which X counts requests: https://docs.x.com/x-api/fundamentals/rate-limits
-POST_FIELDS: Final = (
-    "author_id,conversation_id,created_at,edit_history_tweet_ids,entities,in_reply_to_user_id,lang,note_tweet,"
-    "public_metrics,referenced_tweets"
-)
-USER_FIELDS: Final = "created_at,name,public_metrics,username"
 
 
 class XSettings(PollingSettings):
@@ -135,20 +130,11 @@ class X(PollingConnector[XSettings]):
             "user.fields": USER_FIELDS,
             **place.params(),
         }
-        path = f"search/{'all' if self.settings.archive else 'recent'}"
-        body = await self._read(path, params, count)
-        if not isinstance(body, dict) or not isinstance(body.get("data", body.get("meta")), list | dict):
+        url = f"{self.settings.base_url}/2/tweets/search/{'all' if self.settings.archive else 'recent'}"
+        body = await lookup.read(self.http, url, params, count, self.settings.price)
+        if not isinstance(body.get("data", body.get("meta")), list | dict):
             raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
         return body
-
-    async def _read(self, path: str, params: dict[str, str], most: int) -> Any:
-        """Return an answer with `most` posts at the most; what it does not hold is not paid for."""
-        url = f"{self.settings.base_url}/2/tweets{f'/{path}' if path else ''}"
-        answer = await self.http.get_json(url, params, cost={USD: most * self.settings.price}, bucket=path or "tweets")
-        found = answer.json.get("data") if isinstance(answer.json, dict) else None
-        unread = most - (len(found) if isinstance(found, list) else 0)
-        self.http.refund({USD: max(0, unread) * self.settings.price}, path or "tweets")
-        return answer.json
 
     def _affordable(self, count: int) -> int:
         """Return how many posts a page may hold within the whole budget: one page is never more than that."""
@@ -157,21 +143,9 @@ class X(PollingConnector[XSettings]):
         return max(FEW, min(count, int(min(most) / price + 1e-9))) if most and price else count
 
     async def reread(self, ids: Sequence[str]) -> Reread:
-        now, found, absent = self.clock(), [], []
-        wanted, first = list(ids), True
-        while wanted:
-            params = {"ids": ",".join(wanted), "tweet.fields": POST_FIELDS, "expansions": "author_id"}
-            body = await self._read("", {**params, "user.fields": USER_FIELDS}, len(wanted))
-            if not isinstance(body, dict):
-                raise SourceUnavailableError(f"{self.instance}: the answer has no posts")
-            rows = [row for row in posts.rows_of([body]) if posts.is_post(row)]
-            found += [one for row in rows if (one := posts.from_post(row, now))]
-            gone, hidden = refusals.absent(body)
-            absent += [native for native in gone if first and native in ids]
-            found += [withdrawals.withdrawn(native, State.UNAVAILABLE, now, now) for native in hidden if native in ids]
-            edits = {str(max(row.get("edit_history_tweet_ids") or [row["id"]], key=int)) for row in rows}
-            wanted, first = sorted(edits - {str(row["id"]) for row in rows}) if first else [], False
-        return Reread(found, absent)
+        return await lookup.again(
+            self.http, f"{self.settings.base_url}/2/tweets", ids, self.settings.price, self.clock()
+        )
 
     def _page(self, body: dict[str, Any], cursor: str | None, **more: Any) -> Page:
         """Return the posts that matched; what they answer, quote or repeat is beside them and did not."""

@@ -290,8 +290,8 @@ async def test_posts_are_read_again_and_edits_deletions_and_hidden_ones_are_hear
     found = await kit.make(X, answer).reread([chain[0], "8", "9"])
     assert [(one.native_id, one.state) for one in found.mentions] == [
         (chain[0], State.LIVE),
-        ("9", State.UNAVAILABLE),
         (chain[0], State.EDITED),
+        ("9", State.UNAVAILABLE),
     ]
     assert found.absent == ["8"]
     assert kit.make(X, recheck=False).rereads is None

@@ -1,0 +1,1 @@
+"""X: posts that match rules, as they are written."""
