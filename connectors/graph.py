@@ -151,19 +151,24 @@ class Listing:
 
 
 async def listing(
-    get_json: Callable[..., Awaitable[Answer]], url: str, params: Mapping[str, str], until: int
+    get_json: Callable[..., Awaitable[Answer]],
+    url: str,
+    params: Mapping[str, str],
+    until: int,
+    time: Callable[[Row], int | None] | None = None,
 ) -> Listing:
     """Return a listing that has the newest first, down to a time in epoch seconds. Raises what `get_json` raises.
 
     It ends with the first part that has nothing from `until` on, or nothing that was not there before: what is written
-    meanwhile moves the others to later parts.
+    meanwhile moves the others to later parts. `time` is that of an object, where it is not when it was made.
     """
+    at = time or time_of
     found: dict[str, Row] = {}
     asked = dict(params)
     for _ in range(PAGES):
         answer = await get_json(url, asked)
         rows = {name_of(row): row for row in rows_of(answer)}
-        is_over = rows.keys() <= found.keys() or all((time_of(row) or until) < until for row in rows.values())
+        is_over = rows.keys() <= found.keys() or all((at(row) or until) < until for row in rows.values())
         found = {**rows, **found}
         more = next_of(answer)
         if is_over or more is None:

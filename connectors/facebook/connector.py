@@ -128,4 +128,5 @@ class Facebook(PollingConnector[FacebookSettings]):
 
 def _author_of(row: Row) -> str:
     """Return the number of who wrote it: the Page's own posts and answers are not what is said about it."""
-    return str((row.get("from") or {}).get("id"))
+    who = row.get("from")
+    return str(who.get("id")) if isinstance(who, dict) else ""

@@ -81,8 +81,9 @@ class GooglePlay(PollingConnector[GooglePlaySettings]):
         params = {"maxResults": str(LIMIT), **({"token": token} if token else {})}
         body = (await self.http.get_json(f"{self.settings.base_url}/{path}", params)).json
         rows = ({**row, "earshot_app": package} for row in google.rows_of(body, self.instance))
-        following = (body.get("tokenPagination") or {}).get("nextPageToken")
-        return Sheet([(_time(row), row) for row in rows], following or None)
+        after = body.get("tokenPagination")
+        following = after.get("nextPageToken") if isinstance(after, dict) else None
+        return Sheet([(_time(row), row) for row in rows], str(following) if following else None)
 
     async def cursor_at(self, since: datetime) -> str | None:
         return newest.cursor_at([self.settings.package, ASKED], since)
@@ -148,8 +149,9 @@ def _passed(asked: float | None, now: datetime) -> Gap | None:
 def _said(row: Row) -> Row | None:
     """Return what the customer says in a review, the last of it; None where there is nothing of him."""
     comments = row.get("comments")
-    found = [one["userComment"] for one in comments if isinstance(one.get("userComment"), dict)] if comments else []
-    return found[-1] if found else None
+    parts = comments if isinstance(comments, list) else ()
+    said = [one["userComment"] for one in parts if isinstance(one, dict) and isinstance(one.get("userComment"), dict)]
+    return said[-1] if said else None
 
 
 def _instant(said: Row) -> datetime | None:

@@ -6,7 +6,7 @@ API: https://developers.facebook.com/docs/instagram-platform (a token of the acc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -75,8 +75,8 @@ class Instagram(PollingConnector[InstagramSettings]):
             if last is not None and now - last > REACH:
                 gaps.append(Gap(instant(last), instant(now - REACH), f"#{tag}: a hash tag is shown one day back"))
             since = max(now - REACH, 0 if last is None else last - int(self.settings.overlap))
-            path, more = f"{ids[tag]}/recent_media", {"user_id": self.settings.account}
-            down = await self._listing(path, media.TAGGED_FIELDS, 0, **more)  # in no order: all of it is read
+            path, account = f"{ids[tag]}/recent_media", self.settings.account
+            down = await self._listing(path, media.TAGGED_FIELDS, 0, user_id=account)  # in no order: all of it is read
             if down.is_cut:
                 gaps.append(Gap(instant(since), instant(now), f"#{tag}: more media than are read at once"))
             found += (row for row in down.rows if (time_of(row) or now) >= since)
@@ -108,7 +108,7 @@ class Instagram(PollingConnector[InstagramSettings]):
                 continue
             if count != last:
                 start = since if newest is None else newest - int(self.settings.overlap)
-                said = await self._listing(f"{native}/comments", media.COMMENT_FIELDS, 0)
+                said = await self._listing(f"{native}/comments", media.COMMENT_FIELDS, start, time=media.last_said)
                 gaps += graph.gap(start, said, "comments")
                 above = media.Above(media=one)
                 rows = [row for row in media.rows(said.rows, above) if (time_of(row) or 0) >= start]
@@ -127,9 +127,11 @@ class Instagram(PollingConnector[InstagramSettings]):
     def _url(self, path: str) -> str:
         return f"{self.settings.base_url}/{self.settings.version}/{path}"
 
-    async def _listing(self, path: str, fields: str, until: int, **more: str) -> Listing:
+    async def _listing(
+        self, path: str, fields: str, until: int, time: Callable[[Row], int | None] = time_of, **more: str
+    ) -> Listing:
         params = {"fields": fields, "limit": str(LIMIT), **more, **graph.proof(self.settings)}
-        return await graph.listing(self.http.get_json, self._url(path), params, until)
+        return await graph.listing(self.http.get_json, self._url(path), params, until, time)
 
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:

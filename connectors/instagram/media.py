@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from connectors import reading
 from connectors.base import mention
-from connectors.graph import Row, asked_for, hash_tags, heard_at
+from connectors.graph import Row, asked_for, hash_tags, heard_at, time_of
 from connectors.reading import timestamp, whole
 from pipeline.contract.events import Author, Engagement, Kind, Mention
 
@@ -63,6 +63,14 @@ def rows(value: Any, above: Above | None = None, depth: int = 0) -> Iterator[Row
     for inner in value.values():
         if isinstance(inner, dict | list):
             yield from rows(inner, inside, depth + 1)
+
+
+def last_said(comment: Row) -> int | None:
+    """Return the time of the newest word under a comment, its own or an answer's, in epoch seconds."""
+    replies = comment.get("replies")
+    answers = replies.get("data") if isinstance(replies, dict) else None
+    every = [comment, *(one for one in (answers if isinstance(answers, list) else ()) if isinstance(one, dict))]
+    return max((time for one in every if (time := time_of(one)) is not None), default=None)
 
 
 def to_mention(row: Row, now: datetime) -> Mention | None:

@@ -118,7 +118,7 @@ class Threads(PollingConnector[ThreadsSettings]):
         own = await self._listing("me/threads", texts.OWN_FIELDS, until, since=str(max(until, OPENED)))
         found: list[Row] = []
         for post in own.rows:
-            if post.get("has_replies") is not True or (time_of(post) or now) < until:
+            if "id" not in post or post.get("has_replies") is not True or (time_of(post) or now) < until:
                 continue
             said = await self._listing(f"{post['id']}/conversation", texts.REPLY_FIELDS, since, reverse="true")
             gaps += graph.gap(since, said, "replies")

@@ -69,6 +69,21 @@ async def test_an_answer_under_an_old_comment_is_heard_with_its_place():
     assert (found["12"].author.id, found["12"].author.handle) == ("6", "kim")
 
 
+async def test_under_a_medium_that_many_write_about_only_what_is_new_is_read():
+    rows = [said(n, n * HOUR) for n in range(1, 300)]
+    fake = Graph({f"{ACCOUNT}/media": [own(1, 13 * DAY, 299)], "1/comments": rows}, parts=50)
+    made = kit.make(Instagram, fake)
+    first = await made.fetch(None)
+    assert len(first.mentions) == 299
+    fake.asked.clear()
+    rows[:0] = [said(300, 60)]
+    rows[60]["replies"] = {"data": [said(301, 30)]}
+    fake.listings[f"{ACCOUNT}/media"] = [own(1, 13 * DAY, 301)]
+    later = await made.fetch(first.cursor)
+    assert {"300", "301"} <= set(ids(later))
+    assert fake.paths().count("1/comments") == 3  # two parts with something new, and one without
+
+
 async def test_what_a_restart_reads_again_is_published_once():
     fake = Graph({
         f"{ACCOUNT}/media": [own(1, DAY, 3)],
