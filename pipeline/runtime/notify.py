@@ -97,7 +97,6 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = AIOKafkaConsumer(
             **client,
             group_id=GROUP,
-            group_instance_id=role.member,
             client_id=f"earshot-notify-{role.instance}",
             isolation_level="read_committed",
             enable_auto_commit=False,

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import platform
-import re
 import signal
 import socket
 import threading
@@ -52,7 +51,6 @@ class Role:
     health: Health
     status: Status
     stop: threading.Event
-    member: str | None = None  # see `member_name`
 
 
 def run(
@@ -75,7 +73,6 @@ def run(
         health=Health(),
         status=Status(),
         stop=threading.Event(),
-        member=member_name(socket.gethostname(), instance),
     )
     role.metrics.build_info.labels(version("earshot"), platform.python_version()).set(1)
     obeying = contextlib.ExitStack()
@@ -108,15 +105,6 @@ def run(
         if server:
             server.close()
         obeying.close()
-
-
-def member_name(host: str, instance: str | None) -> str | None:
-    """Return the name a worker keeps in its consumer group over restarts; None for one without a lasting name.
-
-    A worker that comes back under its name within the session timeout goes on with its partitions at once (static
-    membership, KIP-345). Without one the group waits that timeout for the dead, and stands still meanwhile.
-    """
-    return None if instance is None else re.sub(r"[^A-Za-z0-9._-]", "-", f"{host}-{instance}")[:200]
 
 
 @contextlib.contextmanager
@@ -190,7 +178,7 @@ def _connectors(role: Role) -> None:
         stop = asyncio.Event()
         waiting = asyncio.create_task(_wait(role.stop, stop))
         try:
-            await serve_connectors(role.config, aiokafka(role.client), role.metrics, stop, on_state, member=role.member)
+            await serve_connectors(role.config, aiokafka(role.client), role.metrics, stop, on_state)
         finally:
             waiting.cancel()
 
@@ -206,7 +194,7 @@ async def _wait(thread_event: threading.Event, event: asyncio.Event) -> None:
 def _triage(role: Role) -> None:
     from pipeline.runtime.triage import TriageWorker
 
-    worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance, member=role.member)
+    worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance)
     role.health.alive(
         "loop",
         lambda: "the loop has stood still for a minute" if time.monotonic() - worker.alive_at > STALLED else None,

@@ -43,7 +43,6 @@ SOURCE: Final = "/earshot/triage"
 _FATAL: Final = (
     KafkaError._FATAL,  # noqa: SLF001
     KafkaError._FENCED,  # noqa: SLF001
-    KafkaError.FENCED_INSTANCE_ID,
 )
 
 log = structlog.get_logger(__name__)
@@ -81,7 +80,7 @@ class TriageWorker:
 
     `client` are confluent-kafka settings (bootstrap, security). `instance` names this worker among those of one
     machine; together with the host it is the transactional id, so that a restarted worker at once ends what its
-    predecessor left open. `member` is its name in the consumer group, None where it has no lasting one.
+    predecessor left open.
     """
 
     def __init__(
@@ -91,7 +90,6 @@ class TriageWorker:
         metrics: Metrics,
         *,
         instance: str,
-        member: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.config = config
@@ -112,14 +110,13 @@ class TriageWorker:
                 **self.client,
                 **steady(),
                 "group.id": GROUP,
-                **({"group.instance.id": member} if member else {}),
                 "client.id": f"earshot-triage-{instance}",
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "session.timeout.ms": 6000,
                 "heartbeat.interval.ms": 1500,
-                "max.poll.interval.ms": 120_000,
+                "max.poll.interval.ms": 45_000,
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.wait.max.ms": 50,
                 "fetch.message.max.bytes": 2_097_152,

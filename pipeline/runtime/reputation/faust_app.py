@@ -69,9 +69,7 @@ class ReputationApp(faust.App):
         return ReputationTransport(self.conf.broker_producer, self)
 
 
-def make(
-    name: str, client: Mapping[str, Any], partitions: Partitions, *, instance: str, member: str | None = None
-) -> ReputationApp:
+def make(name: str, client: Mapping[str, Any], partitions: Partitions, *, instance: str) -> ReputationApp:
     """Return the app. `client` are confluent-kafka settings."""
     settings = aiokafka(client)
     port = web_port()
@@ -83,7 +81,6 @@ def make(
         processing_guarantee="exactly_once",
         store="memory://",
         topic_disable_leader=True,
-        consumer_group_instance_id=member,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=SESSION,

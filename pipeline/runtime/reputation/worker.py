@@ -69,7 +69,7 @@ class Worker:
         self.failure: Exception | None = None
         self.hangs = False
         self._producer = Producer({**role.client, "partitioner": "murmur2_random"})
-        self.app = faust_app.make(APP, role.client, self.partitions, instance=role.instance, member=role.member)
+        self.app = faust_app.make(APP, role.client, self.partitions, instance=role.instance)
         self.pulses = self.app.topic(
             PULSE, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
