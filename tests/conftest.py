@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import socket
+import warnings
 from pathlib import Path
 
 import pytest
+
+with warnings.catch_warnings():  # the first import in an environment writes the grammar's tables and leaves a file open
+    warnings.simplefilter("ignore")
+    import luqum.parser  # noqa: F401
 
 pytest_plugins = ["tests.kafka"]
 
