@@ -51,20 +51,20 @@ async def share(
     changed: Callable[[set[str]], Awaitable[None]],
     stop: asyncio.Event,
     *,
-    member: str | None = None,
     topic: str = CHECKPOINTS,
     group: str = GROUP,
+    together: Mapping[str, str] | None = None,
 ) -> None:
     """Call `changed(names that are ours)` at each new assignment until `stop`, and with none before leaving the group.
 
-    So whoever gets our share finds it at rest. `member` is a name that this process keeps over restarts: coming back
-    under it within SESSION_TIMEOUT, it goes on with its share at once. Raises BrokerUnavailableError; then nothing was said about our share.
+    `together` names for a connector another one, beside which it is to run.
+
+    So whoever gets our share finds it at rest. Raises BrokerUnavailableError; then nothing was said about our share.
     """
     rebalanced = asyncio.Event()
     consumer = AIOKafkaConsumer(
         **client,
         group_id=group,
-        group_instance_id=member,
         enable_auto_commit=False,
         auto_offset_reset="latest",
         session_timeout_ms=int(SESSION_TIMEOUT * 1000),
@@ -86,7 +86,8 @@ async def share(
                     continue
                 rebalanced.clear()
                 ours = {part.partition for part in consumer.assignment()}
-                await changed({name for name in names if partition_of(name, count) in ours})
+                decides = together or {}
+                await changed({name for name in names if partition_of(decides.get(name, name), count) in ours})
         await changed(set())
     except (KafkaError, OSError) as error:
         raise BrokerUnavailableError(f"Kafka does not answer ({type(error).__name__})") from None

@@ -238,6 +238,12 @@ class Connector(Generic[SettingsT]):
         """Return what has become of these mentions, by their native ids. Raises what `fetch` raises."""
         raise NotImplementedError
 
+    async def reread_all(self, ids: Sequence[str]) -> Reread:
+        """Return the same of any number of mentions, asked for in batches."""
+        size = self.rereads.batch if self.rereads is not None else len(ids)
+        parts = [await self.reread(ids[start : start + size]) for start in range(0, len(ids), max(1, size))]
+        return Reread([one for part in parts for one in part.mentions], [one for part in parts for one in part.absent])
+
     def keep(self, found: Mention, row: Any) -> None:
         """Keep what the source sent for this mention, where the settings want it; `page` does so by itself."""
         if self.keeps_raw and len(self.raw) < MAX_RAW:

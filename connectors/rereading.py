@@ -9,7 +9,7 @@ before the third day. The arithmetic is pure, the runner carries it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,6 +50,10 @@ class Reread:
     absent: Sequence[str] = ()
 
 
+Item = tuple[str, str | None, int]
+"""A native id, its conversation, its revision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What follows from a reading: mentions to publish, records to write, numbers of records to take away."""
@@ -68,31 +72,52 @@ class Memory:
     source: str
     plan: Rereading
     pages: dict[int, Remembered] = field(default_factory=dict)
+    _where: dict[str, int] = field(default_factory=dict)  # native id -> number of its page
+
+    def load(self, records: Iterable[Remembered]) -> None:
+        """Take what was written for what is known."""
+        self.pages.clear()
+        self._where.clear()
+        self.committed(Outcome(records=sorted(records, key=lambda one: one.number)))
 
     @property
     def count(self) -> int:
         """Return how many mentions are remembered."""
-        return sum(len(page.ids) for page in self.pages.values())
+        return len(self._where)
 
     def remember(self, mentions: Sequence[Mention], now: datetime) -> Outcome:
-        """Return the records to write once these are published, and those that are too many."""
-        found = [mention for mention in mentions if not mention.is_withdrawn]
-        left: dict[str, str | None] = {one.native_id: one.conversation for one in found}
-        records: list[Remembered] = []
-        number = max(self.pages, default=-1) + 1
-        items = list(left.items())
-        for start in range(0, len(items), MAX_PAGE):
-            part = items[start : start + MAX_PAGE]
-            records.append(
-                Remembered(
-                    connector=self.connector,
-                    number=number + len(records),
-                    at=now,
-                    ids=tuple(native for native, _ in part),
-                    threads=tuple(thread for _, thread in part),
-                )
+        """Return the records to write with these mentions: new pages, pages whose mentions were edited or withdrawn.
+
+        Numbers are times in microseconds, so that a backfill beside the live source takes none of its numbers.
+        """
+        changed: dict[int, Remembered] = {}
+        items: dict[str, Item] = {}
+        for one in mentions:
+            known = self._where.get(one.native_id)
+            if known is not None:
+                page = changed.get(known, self.pages[known])
+                rest = [item for item in _items(page) if item[0] != one.native_id]
+                if not one.is_withdrawn:
+                    rest.append((one.native_id, one.conversation, one.revision))
+                changed[known] = _with(page, rest)
+            elif one.is_withdrawn:
+                items.pop(one.native_id, None)
+            else:
+                items[one.native_id] = (one.native_id, one.conversation, one.revision)
+        number = max(int(now.timestamp() * 1_000_000), max(self.pages, default=0) + 1)
+        new = list(items.values())
+        records = [
+            _with(
+                Remembered(connector=self.connector, number=number + place, at=now, ids=(), threads=(), revisions=()),
+                part,
             )
-        return Outcome(records=records, gone=self._too_many(len(items)))
+            for place, part in enumerate(new[start : start + MAX_PAGE] for start in range(0, len(new), MAX_PAGE))
+        ]
+        emptied = [number for number, page in changed.items() if not page.ids]
+        gone = {*emptied, *self._too_many(len(new))}
+        return Outcome(
+            records=[*(page for number, page in changed.items() if number not in gone), *records], gone=sorted(gone)
+        )
 
     def _too_many(self, more: int) -> list[int]:
         over, gone = self.count + more - self.plan.memory, []
@@ -105,10 +130,13 @@ class Memory:
 
     def committed(self, outcome: Outcome) -> None:
         """Take in what has been written."""
+        for number in (*outcome.gone, *(record.number for record in outcome.records)):
+            before = self.pages.pop(number, None)
+            for native in before.ids if before else ():
+                self._where.pop(native, None)
         for record in outcome.records:
             self.pages[record.number] = record
-        for number in outcome.gone:
-            self.pages.pop(number, None)
+            self._where.update(dict.fromkeys(record.ids, record.number))
 
     def due(self, page: Remembered) -> datetime | None:
         """Return when a page is read next; None when never again."""
@@ -144,7 +172,7 @@ class Memory:
         for number, page in sorted(self.pages.items()):
             end = self._erased_at(page)
             if end is not None and end <= now:
-                mentions += [self._withdrawn(native, thread, now) for native, thread in _items(page)]
+                mentions += [self._withdrawn(native, thread, now) for native, thread, _ in _items(page)]
                 gone.append(number)
             elif self.due(page) is None:
                 gone.append(number)
@@ -171,15 +199,27 @@ class Memory:
             later = [self._later(page, page.absent, now) for page in pages]
             doubted = [msgspec.structs.replace(page, doubts=page.doubts + 1) for page in later]
             return Outcome(records=doubted, disbelieved=len(absent))
-        withdrawn = {one.native_id for one in told.mentions if one.is_withdrawn}
-        mentions, records, gone = list(told.mentions), [], []
+        answers = {one.native_id: one for one in told.mentions if one.native_id in asked}
+        mentions: list[Mention] = []
+        records: list[Remembered] = []
+        gone: list[int] = []
         for page in pages:
             confirmed = absent & set(asked if is_doubted else page.absent)
-            mentions += [self._withdrawn(*item, now) for item in _items(page) if item[0] in confirmed]
-            left = [item for item in _items(page) if item[0] not in confirmed | withdrawn]
+            left: list[Item] = []
+            for native, thread, revision in _items(page):
+                answer = answers.get(native)
+                if answer is not None and answer.is_withdrawn:
+                    mentions.append(_of_thread(answer, thread))
+                elif native in confirmed:
+                    mentions.append(self._withdrawn(native, thread, now))
+                elif answer is not None and answer.revision > revision:
+                    mentions.append(_of_thread(answer, thread))
+                    left.append((native, thread, answer.revision))
+                else:
+                    left.append((native, thread, revision))
             changed = self._later(
                 msgspec.structs.replace(_with(page, left), doubts=0),
-                [native for native, _ in left if native in absent],
+                [native for native, *_ in left if native in absent],
                 now,
             )
             if left and self.due(changed) is not None:
@@ -213,15 +253,19 @@ class Memory:
         )
 
 
-def _items(page: Remembered) -> list[tuple[str, str | None]]:
-    return list(zip(page.ids, page.threads, strict=True))
+def _items(page: Remembered) -> list[Item]:
+    return list(zip(page.ids, page.threads, page.revisions, strict=True))
 
 
-def _with(page: Remembered, items: Sequence[tuple[str, str | None]]) -> Remembered:
-    ids, threads = tuple(native for native, _ in items), tuple(thread for _, thread in items)
-    return msgspec.structs.replace(page, ids=ids, threads=threads)
+def _with(page: Remembered, items: Sequence[Item]) -> Remembered:
+    return msgspec.structs.replace(
+        page,
+        ids=tuple(native for native, _, _ in items),
+        threads=tuple(thread for _, thread, _ in items),
+        revisions=tuple(revision for _, _, revision in items),
+    )
 
 
-def by_number(records: Iterable[Remembered]) -> Mapping[int, Remembered]:
-    """Return records by their numbers, as they were read."""
-    return {record.number: record for record in records}
+def _of_thread(answer: Mention, thread: str | None) -> Mention:
+    """Return a mention under the key that it was published with, so that it comes after what it changes."""
+    return answer if answer.conversation == thread else msgspec.structs.replace(answer, conversation=thread)

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from connectors import assignment, registry
+from connectors.account import Accounts
 from connectors.base import Connector, mention, read_settings, secrets_of, utc_now
 from connectors.http import Http, make_client
 from connectors.publisher import KafkaPublisher, Publisher
@@ -37,8 +38,17 @@ MakePublisher = Callable[[str], Publisher]
 log = structlog.get_logger(__name__)
 
 
-def build(config: Config, name: str, client: httpx.AsyncClient, metrics: Metrics | None = None) -> Connector[Any]:
-    """Return the connector of one configured source. Opens no connection. Raises ConfigError."""
+def build(
+    config: Config,
+    name: str,
+    client: httpx.AsyncClient,
+    metrics: Metrics | None = None,
+    accounts: Accounts | None = None,
+) -> Connector[Any]:
+    """Return the connector of one configured source. Opens no connection. Raises ConfigError.
+
+    With `accounts` it shares tokens and limits with all others that have the same credential.
+    """
     source = config.sources.get(name)
     if source is None:
         there = ", ".join(config.sources) or "none"
@@ -49,7 +59,11 @@ def build(config: Config, name: str, client: httpx.AsyncClient, metrics: Metrics
         raise ConfigError(f"sources.{name}.type: {error}") from None
     settings = read_settings(kind.settings_type, name, source.settings())
     http = Http(client, connector=name, metrics=metrics, clock=utc_now, secrets=secrets_of(settings))
-    return kind(name, settings, http)
+    connector = kind(name, settings, http)
+    connector.keeps_raw = source.keep_raw
+    if accounts is not None:
+        http.account = accounts.shared(http.account)
+    return connector
 
 
 async def serve(
@@ -60,11 +74,10 @@ async def serve(
     on_state: OnState | None = None,
     *,
     make_publisher: MakePublisher | None = None,
-    member: str | None = None,
 ) -> None:
     """Run the sources that are this process's share, and heartbeats, until `stop`.
 
-    `client` are aiokafka's connection arguments, `member` is this process's lasting name if it has one. A source whose settings are wrong is shown as refused with the
+    `client` are aiokafka's connection arguments. A source whose settings are wrong is shown as refused with the
     reason and stops nothing else. Raises nothing on purpose: Kafka being away is waited out.
     """
     async with make_client(config.contact) as http:
@@ -75,7 +88,7 @@ async def serve(
         try:
             while not stop.is_set():
                 try:
-                    await assignment.share(client, list(sources.names), sources.run_only, stop, member=member)
+                    await assignment.share(client, list(sources.names), sources.run_only, stop)
                 except BrokerUnavailableError as error:
                     sources.lapse()
                     log.warning("kafka does not answer", reason=str(error))
@@ -84,6 +97,7 @@ async def serve(
         finally:
             beating.cancel()
             await sources.run_only(set())
+            await sources.close()
             await asyncio.gather(beating, return_exceptions=True)
 
 
@@ -103,6 +117,7 @@ class _Sources:
         self._metrics = metrics
         self._on_state = on_state
         self._make_publisher = make_publisher
+        self._accounts = Accounts(make_publisher)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._ours: set[str] = set()
@@ -124,13 +139,30 @@ class _Sources:
             if name not in self._tasks or self._tasks[name].done():
                 self._tasks[name] = asyncio.create_task(self._run(name), name=f"source {name}")
 
+    async def close(self) -> None:
+        """Let go of what is kept about credentials."""
+        await self._accounts.close()
+
+    def together(self) -> dict[str, str]:
+        """Return for each source the one that decides where it runs: those with one credential run in one process.
+
+        Their limits hold in any case; so they need not take turns.
+        """
+        first: dict[str, str] = {}
+        found = {}
+        for name in self.names:
+            with contextlib.suppress(Exception):  # told when it is to run
+                account = build(self._config, name, self._http).http.account
+                found[name] = first.setdefault(account.name, name) if account.is_lasting else name
+        return found
+
     def lapse(self) -> None:
         """Note that we are in no group: what runs goes on, but what another process takes over is not taken back."""
         self._ours = set()
 
     async def _run(self, name: str) -> None:
         try:
-            connector = build(self._config, name, self._http, self._metrics)
+            connector = build(self._config, name, self._http, self._metrics, self._accounts)
         except Exception as error:
             reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__} in the connector's code"
             state = StateOf(name, self._metrics, self._on_state, clock=utc_now)

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from connectors import pacing
@@ -30,9 +31,12 @@ from connectors.base import (
     utc_now,
     within_limits,
 )
+from connectors.coverage import Hearing
 from connectors.intake import Intake
 from connectors.position import Position, mark_of_delivery
-from connectors.publisher import Publisher
+from connectors.publisher import NOTHING, Beside, Publisher
+from connectors.rereader import Rereader
+from connectors.rereading import Memory, Outcome
 from connectors.states import OnState, SourceState, StateOf
 from pipeline.contract.errors import (
     BrokerUnavailableError,
@@ -43,13 +47,13 @@ from pipeline.contract.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from pipeline.contract.events import Checkpoint, Coverage, Mention, Reason
+from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, Reason
 from pipeline.contract.metrics import Metrics
 
-COVERAGE_EVERY: Final = 60.0  # seconds between two coverage records of a source that has something new
 CHECKPOINT_EVERY: Final = 10.0  # seconds between two checkpoints of a stream in which nothing matches
 REFUSED_WAIT: Final = 900.0  # a refused source is asked again this seldom: credentials may have been renewed
 DEFAULT_RATE_WAIT: Final = 60.0
+LONG_WAIT: Final = 30.0  # seconds: a wait of this length that a source asks for is kept over a restart
 MAX_PAGE: Final = 2_000  # mentions in one transaction; a larger page is committed in several
 STEADY: Final = 60.0  # seconds a stream must last before its losses are no longer counted together
 CONFIG_WAIT: Final = 60.0  # a source that calls us and cannot listen tries again: whoever has its port may let go
@@ -58,7 +62,7 @@ Wait = Callable[[float], Any]
 
 
 class Runner:
-    """Runs one connector instance. Clock, chance and waiting can be handed in by tests."""
+    """Runs one connector instance. Clock, chance and waiting can be handed in by tests; `rest` is that of rereading."""
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Runner:
         clock: Clock = utc_now,
         chance: Callable[[], float] = random.random,
         wait: Wait = asyncio.sleep,
+        rest: Wait = asyncio.sleep,
         backfill: bool = False,
         log: Any = None,
     ) -> None:
@@ -81,17 +86,19 @@ class Runner:
         self._clock = clock
         self._chance = chance
         self._wait = wait
+        self._rest = rest
         self._backfill = backfill
         self._log = (log or structlog.get_logger(__name__)).bind(connector=self.name)
         self.state = StateOf(self.name, metrics, on_state, log=log, clock=clock)
         self._failures = 0
         self._empty = 0
-        self._seen_since = 0
-        self._covered_at: datetime | None = None
         self._saved_at: datetime | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self.hearing = Hearing(self.name, connector.name, metrics)
+        self.memory = Memory(self.name, connector.name, connector.rereads) if connector.rereads is not None else None
+        connector.http.on_wait = self._waits_for_its_turn
         for counter in (metrics.mentions_received, metrics.mentions_published, metrics.mentions_repeated):
             counter.labels(self.name)
-        metrics.source_gap_seconds.labels(self.name)
 
     async def run(self) -> None:
         """Run until cancelled, or until another process takes over. Raises nothing but CancelledError."""
@@ -99,8 +106,8 @@ class Runner:
         try:
             while True:
                 try:
-                    self.position = Position(self.name, self.connector.seen_limit, await self.publisher.start())
-                    await self._listen()
+                    await self._start()
+                    await self._listen_and_reread()
                 except FencedError:
                     self.state.to(SourceState.STOPPED, "another process runs it")
                     return
@@ -118,6 +125,48 @@ class Runner:
             with contextlib.suppress(Exception):
                 await self.publisher.close()
 
+    async def _start(self) -> None:
+        """Take over from a predecessor, and take up what its checkpoint says."""
+        found = await self.publisher.start()
+        self.position = Position(self.name, self.connector.seen_limit, found)
+        self.hearing.resume(found)
+        wait = (found.waits_until - self._clock()).total_seconds() if found and found.waits_until else 0.0
+        if wait > 0 and not self._failures:
+            self.state.to(SourceState.WAITING, f"the source has asked to wait; asked again in {_span(wait)}")
+            await self._limited(min(wait, pacing.MAX_WAIT))
+
+    async def _listen_and_reread(self) -> None:
+        """Listen, and beside it read again what was published, until one of both ends with an error."""
+        if self.memory is None:
+            await self._listen()
+            return
+        rereader = Rereader(
+            self.connector,
+            self.memory,
+            self.publisher.remembered,
+            self._reread,
+            clock=self._clock,
+            chance=self._chance,
+            wait=self._rest,
+            log=self._log,
+        )
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(rereader.run())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                await _end(task)
+
+    def _waits_for_its_turn(self, seconds: float, why: str) -> None:
+        self.hearing.limited(seconds)
+        self.state.to(SourceState.WAITING, f"{why}; goes on in {_span(seconds)}")
+
+    async def _limited(self, seconds: float) -> None:
+        self.hearing.limited(seconds)
+        await self._wait(seconds)
+
     async def _listen(self) -> None:
         """Go on from the position, whatever form the connector has; an error of the source is waited out here."""
         turn = self._turn()
@@ -132,7 +181,9 @@ class Runner:
                 asked = error.retry_after if error.retry_after is not None else (known or DEFAULT_RATE_WAIT)
                 seconds = asked + pacing.backoff(self._failures, self._chance(), longest=60.0)
                 self.state.to(SourceState.WAITING, f"{error}; asked again in {_span(seconds)}")
-                await self._wait(seconds)
+                if seconds >= LONG_WAIT:
+                    await self._remember_to_wait(seconds)
+                await self._limited(seconds)
             except RetriableError as error:
                 self._failures += 1
                 seconds = pacing.backoff(self._failures, self._chance())
@@ -166,11 +217,11 @@ class Runner:
         must_wait = pacing.allowed_in(connector.http.quota, self._clock())
         if must_wait:
             self.state.to(SourceState.WAITING, f"the rate limit is used up for {_span(must_wait)}")
-            await self._wait(must_wait)
+            await self._limited(must_wait)
         page = await connector.fetch(self.position.cursor)
         moved = page.cursor != self.position.cursor
         fresh = await self.publish(page)
-        self._heard()
+        self._heard(fresh)
         self._empty = 0 if fresh else self._empty + 1
         if page.is_full and (fresh or moved):
             return pacing.within(0.0, connector.http.quota, self._clock())
@@ -193,8 +244,7 @@ class Runner:
         pages: AsyncIterator[Page] = connector.listen(self.position.cursor)
         try:
             async for page in pages:
-                await self.publish(page)
-                self._heard(is_steady=(self._clock() - began).total_seconds() >= STEADY)
+                self._heard(await self.publish(page), is_steady=(self._clock() - began).total_seconds() >= STEADY)
         finally:
             close = getattr(pages, "aclose", None)
             if close is not None:
@@ -241,7 +291,7 @@ class Runner:
             self.state.to(SourceState.WAITING, str(error))
             await self._wait(pacing.backoff(self._failures, self._chance(), longest=30.0))
             try:
-                self.position = Position(self.name, self.connector.seen_limit, await self.publisher.start())
+                await self._start()
             except BrokerUnavailableError as again:
                 error = again
             else:
@@ -268,27 +318,52 @@ class Runner:
             gap=Gap(min(g.since for g in gaps), max(g.until for g in gaps), gaps[0].reason) if gaps else None,
             rejected=[part for page in taken for part in page.rejected],
         )
-        await self.publish(together, list(deliveries))
-        self._heard()
+        self._heard(await self.publish(together, list(deliveries)))
 
     async def publish(self, page: Page, deliveries: Sequence[str] = ()) -> int:
         """Commit a page and its checkpoint; return how many mentions were new."""
-        now = self._clock()
-        page = within_limits(page)
-        fresh = [
-            stamped(mention, connector=self.name, backfill=self._backfill)
-            for mention in self.position.fresh(page.mentions)
-        ]
-        ends = range(MAX_PAGE, len(fresh), MAX_PAGE)
-        for end in ends:  # the cursor moves with the last part only; until then all parts are remembered
-            await self._commit(fresh[end - MAX_PAGE : end], self.position.after(fresh[:end], self.position.cursor, now))
-        last = fresh[ends[-1] if ends else 0 :]
-        coverage = self._coverage(page, len(fresh), now)
-        if last or page.rejected or coverage or self._is_due(page, now):
-            position = self.position.after(page.mentions, page.cursor, now, deliveries)
-            await self._commit(last, position, coverage, page.rejected)
-        self._count(page, fresh, now)
-        return len(fresh)
+        async with self._one_at_a_time:
+            now = self._clock()
+            page = within_limits(page)
+            fresh = self._stamped(self.position.fresh(page.mentions))
+            ends = range(MAX_PAGE, len(fresh), MAX_PAGE)
+            for end in ends:  # the cursor moves with the last part only; until then all parts are remembered
+                part, position = fresh[:end], self.position.cursor
+                await self._commit(part[end - MAX_PAGE :], self.position.after(part, position, now))
+            last = fresh[ends[-1] if ends else 0 :]
+            coverage = self.hearing.told(page, fresh, now)
+            if last or page.rejected or coverage or self._is_due(page, now):
+                position_after = self.position.after(page.mentions, page.cursor, now, deliveries)
+                await self._commit(last, position_after, coverage, page.rejected)
+            self.connector.raw.clear()
+            self._count(page, fresh)
+            return len(fresh)
+
+    def _stamped(self, mentions: Sequence[Mention]) -> list[Mention]:
+        return [stamped(one, connector=self.name, backfill=self._backfill) for one in mentions]
+
+    async def _reread(self, outcome: Outcome) -> None:
+        """Commit what followed from reading again."""
+        async with self._one_at_a_time:
+            now = self._clock()
+            fresh = self._stamped(self.position.fresh(outcome.mentions))
+            beside = Beside(outcome.records, outcome.gone, self._raw(fresh, now))
+            checkpoint, seen = self.position.after(outcome.mentions, self.position.cursor, now)
+            await self.publisher.publish(fresh, self.hearing.onto(checkpoint), (), (), beside)
+            self.position.seen = seen
+            if self.memory is not None:
+                self.memory.committed(outcome)
+            self.metrics.mentions_received.labels(self.name).inc(len(outcome.mentions))
+            self.metrics.mentions_published.labels(self.name).inc(len(fresh))
+            self.metrics.mentions_repeated.labels(self.name).inc(len(outcome.mentions) - len(fresh))
+
+    async def _remember_to_wait(self, seconds: float) -> None:
+        """Write down until when the source is not asked, so that a restart does not."""
+        async with self._one_at_a_time:
+            now = self._clock()
+            checkpoint, _ = self.position.after((), self.position.cursor, now)
+            until = now + timedelta(seconds=seconds)
+            await self.publisher.publish((), msgspec.structs.replace(self.hearing.onto(checkpoint), waits_until=until))
 
     async def _commit(
         self,
@@ -298,9 +373,29 @@ class Runner:
         rejected: Sequence[Rejected] = (),
     ) -> None:
         checkpoint, seen = position
-        await self.publisher.publish(mentions, checkpoint, coverage, rejected)
+        now = checkpoint.saved_at
+        outcome = self.memory.remember(mentions, now) if self.memory is not None else Outcome()
+        raw = self._raw(mentions, now)
+        beside = Beside(outcome.records, outcome.gone, raw) if outcome.records or outcome.gone or raw else NOTHING
+        if not self._backfill:
+            checkpoint = self.hearing.onto(checkpoint)
+        await self.publisher.publish(mentions, checkpoint, coverage, rejected, beside)
         self.position.cursor, self.position.seen = checkpoint.cursor, seen
         self._saved_at = checkpoint.saved_at
+        if self.memory is not None:
+            self.memory.committed(outcome)
+
+    def _raw(self, mentions: Sequence[Mention], now: datetime) -> dict[str, RawPayload | None]:
+        """Return what the source sent for each mention, where it is kept; what is withdrawn is kept no more."""
+        if not self.connector.keeps_raw:
+            return {}
+        sent = self.connector.raw
+        found: dict[str, RawPayload | None] = {one.id: None for one in mentions if one.is_withdrawn}
+        for one in mentions:
+            if not one.is_withdrawn and one.id in sent:
+                text = sent[one.id].decode("utf-8", "replace")
+                found[one.id] = RawPayload(id=one.id, connector=self.name, at=now, payload=text)
+        return found
 
     def _is_due(self, page: Page, now: datetime) -> bool:
         """Whether a page without news moves the position far enough to be saved."""
@@ -309,27 +404,7 @@ class Runner:
         is_stream = isinstance(self.connector, StreamingConnector)
         return not is_stream or self._saved_at is None or (now - self._saved_at).total_seconds() >= CHECKPOINT_EVERY
 
-    def _coverage(self, page: Page, new: int, now: datetime) -> list[Coverage]:
-        """Return what is to be told now: every gap at once, counts now and then."""
-        self._seen_since += new
-        age = None if self._covered_at is None else (now - self._covered_at).total_seconds()
-        is_time = self._seen_since > 0 and (age is None or age >= COVERAGE_EVERY)
-        if page.gap is None and not is_time:
-            return []
-        told = Coverage(
-            connector=self.name,
-            source=self.connector.name,
-            at=now,
-            seen=self._seen_since,
-            expected=page.expected,
-            gap_from=page.gap.since if page.gap else None,
-            gap_until=page.gap.until if page.gap else None,
-            reason=page.gap.reason if page.gap else None,
-        )
-        self._seen_since, self._covered_at = 0, now
-        return [told]
-
-    def _count(self, page: Page, fresh: Sequence[Mention], now: datetime) -> None:
+    def _count(self, page: Page, fresh: Sequence[Mention]) -> None:
         """Move the metrics, after the commit: received = published + repeated + dead-lettered."""
         metrics, name = self.metrics, self.name
         metrics.mentions_received.labels(name).inc(len(page.mentions) + len(page.rejected))
@@ -351,12 +426,10 @@ class Runner:
                 for mention in fresh:
                     delay = (mention.collected_at - mention.created_at).total_seconds()
                     metrics.source_delay.labels(name).observe(max(0.0, delay))
-        known = self.connector.http.quota
-        if known is not None and known.share is not None and known.reset_at > now:
-            metrics.source_quota.labels(name).set(known.share)
 
-    def _heard(self, *, is_steady: bool = True) -> None:
-        """Note that the source answers."""
+    def _heard(self, fresh: int, *, is_steady: bool = True) -> None:
+        """Note that the source answers, and with how much that is new."""
+        self.hearing.answered(self.connector.http, fresh > 0, self._clock())
         if is_steady:
             self._failures = 0
         self.metrics.source_last_success.labels(self.name).set(self._clock().timestamp())

@@ -77,6 +77,7 @@ def backfill(
 async def _run(
     config: Config, name: str, client: Mapping[str, Any], since: datetime, until: datetime | None, tell: Tell
 ) -> None:
+    from connectors.account import Accounts
     from connectors.backfill import Backfill, checkpoint_name
     from connectors.http import make_client
     from connectors.publisher import KafkaPublisher
@@ -88,9 +89,13 @@ async def _run(
     if this is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with make_client(config.contact) as http:
-        connector = build(config, name, http)
+        accounts = Accounts(lambda account: KafkaPublisher(aiokafka(client), account))
+        connector = build(config, name, http, accounts=accounts)
         publisher = KafkaPublisher(aiokafka(client), checkpoint_name(connector, since, until))
-        await Backfill(connector, publisher, Metrics(), since=since, until=until, tell=tell).run()
+        try:
+            await Backfill(connector, publisher, Metrics(), since=since, until=until, tell=tell).run()
+        finally:
+            await accounts.close()
 
 
 def _check(config: Config, name: str, begin: datetime, end: datetime) -> None:

@@ -346,8 +346,9 @@ class Checkpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     saved_at: Instant  # when it was stored
     waits_until: Instant | None = None  # the source is not asked before: it has said so, or a limit is used up
     newest_at: Instant | None = None  # `created_at` of the newest mention published
-    rhythm: tuple[float, ...] = ()  # usual mentions in each hour of the UTC day, once a whole day has been heard
+    rhythm: tuple[float, ...] = ()  # usual mentions in each hour of the UTC day; -1 for an hour never heard
     rhythm_at: Instant | None = None  # up to when it was learned
+    this_hour: float = 0.0  # mentions in the hour that is not over
     quiet: float = 0.0  # mentions that would have been usual since the last one came
 
 
@@ -359,6 +360,7 @@ class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant  # when they were published
     ids: tuple[str, ...]  # their native ids
     threads: tuple[str | None, ...]  # their conversations, in the same order
+    revisions: tuple[int, ...]  # their revisions, in the same order
     step: int = 0  # how often they were read again
     read_at: Instant | None = None  # when they were read last
     absent: tuple[str, ...] = ()  # native ids that were not there when they were read last

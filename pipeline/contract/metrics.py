@@ -65,6 +65,33 @@ class Metrics:
         self.source_gap_seconds = counter(
             "earshot_source_gap_seconds_total", "Time at a source that is known not to have been heard.", "connector"
         )
+        self.source_limited_seconds = counter(
+            "earshot_source_limited_seconds_total",
+            "Time in which a rate limit or a budget did not let us ask a source.",
+            "connector",
+        )
+        self.source_used = gauge(
+            "earshot_source_limit_used",
+            "Requests, units or money that count against a declared limit.",
+            "connector",
+            "limit",
+        )
+        self.source_limit = gauge(
+            "earshot_source_limit", "A declared limit: the most requests, units or money.", "connector", "limit"
+        )
+        self.source_coverage = gauge(
+            "earshot_source_coverage_ratio",
+            "Mentions seen of those a source said there were, in the last walk through its answers.",
+            "connector",
+        )
+        self.source_missed = gauge(
+            "earshot_source_missed_mentions",
+            "Mentions that would have been usual since the last one came, by the source's own rhythm.",
+            "connector",
+        )
+        self.source_empty_seconds = gauge(
+            "earshot_source_empty_seconds", "Time for which a source has answered without anything new.", "connector"
+        )
         self.webhook_requests = counter(
             "earshot_webhook_requests_total", "Inbound webhook requests by outcome.", "connector", "outcome"
         )

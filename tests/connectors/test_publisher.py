@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from connectors.assignment import partition_of, share
 from connectors.base import Rejected, mention
-from connectors.publisher import KafkaPublisher, MemoryLog, MemoryPublisher, checkpoints, transactional_id
+from connectors.lasting import checkpoints
+from connectors.publisher import KafkaPublisher, MemoryLog, MemoryPublisher, transactional_id
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError
 from pipeline.contract.events import Checkpoint, Coverage, Mention

@@ -169,9 +169,9 @@ async def test_pages_without_news_move_the_checkpoint_now_and_then_only():
     class Counting(MemoryPublisher):
         saved = ()
 
-        async def publish(self, mentions, checkpoint, coverage=(), rejected=()):
+        async def publish(self, mentions, checkpoint, *more):
             self.saved += (checkpoint.cursor,)
-            await super().publish(mentions, checkpoint, coverage, rejected)
+            await super().publish(mentions, checkpoint, *more)
 
     publisher = Counting("example")
     made = kit.make(Quiet, given=Settings()).script()

@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import httpx
 import msgspec
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import read_settings
+from connectors.http import Http, make_client
 from connectors.simulator import phrases, rhythm, topics
 from connectors.simulator.connector import Simulator
 from connectors.simulator.incidents import Incident
@@ -32,6 +34,7 @@ from pipeline.core.pulse import PulseBatch
 from pipeline.core.reputation import fold
 from pipeline.core.reputation.state import Brand
 from pipeline.core.triage import Discard, Triage
+from tests.connectors import kit
 
 MONDAY = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 START = int(MONDAY.timestamp() // 60)
@@ -40,7 +43,9 @@ SETTINGS = {"seed": 7, "rate": 1200, "start": MONDAY.isoformat()}
 
 def made(clock, **more):
     """A simulator with a clock that the test moves: a list of one instant."""
-    return Simulator("sim", read_settings(SimulatorSettings, "sim", {**SETTINGS, **more}), None, lambda: clock[0])
+    settings = read_settings(SimulatorSettings, "sim", {**SETTINGS, **more})
+    http = Http(make_client(transport=httpx.MockTransport(kit.refuse)), connector="sim", clock=lambda: clock[0])
+    return Simulator("sim", settings, http, lambda: clock[0])
 
 
 @cache
