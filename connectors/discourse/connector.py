@@ -114,7 +114,8 @@ class Discourse(PollingConnector[DiscourseSettings]):
     async def _topic(self, topic: int, place: Row) -> tuple[list[Row], Row]:
         """Return a topic's posts that are newer than the place, the oldest of them first; at first the newest."""
         body = await self._get(f"t/{topic}.json")
-        stream = (body.get("post_stream") or {}).get("stream") if isinstance(body, dict) else None
+        posted = body.get("post_stream") if isinstance(body, dict) else None
+        stream = posted.get("stream") if isinstance(posted, dict) else None
         if not isinstance(stream, list):
             raise SourceUnavailableError(f"{self.instance}: the answer is no topic")
         known = places.number(place, "id")
@@ -123,7 +124,7 @@ class Discourse(PollingConnector[DiscourseSettings]):
         if not wanted:
             return [], {"id": known or 0}
         body["earshot_more"] = await self._get(f"t/{topic}/posts.json", {"post_ids[]": [str(one) for one in wanted]})
-        rows = [row for row in posts.rows_of([body], self.settings.server) if row["id"] in set(wanted)]
+        rows = [row for row in posts.rows_of([body], self.settings.server) if row["id"] in wanted]
         return list({row["id"]: row for row in rows}.values()), _after(wanted[-1], numbers[-1])
 
     async def _search(self, place: Row) -> tuple[list[Row], Row, Gap | None]:
@@ -139,8 +140,9 @@ class Discourse(PollingConnector[DiscourseSettings]):
             body = await self._get("search.json", asked)
             rows = self._rows(body, "posts")
             found |= {row["id"]: row for row in rows if row["id"] > known and since <= _time_of(row, since) <= settled}
-            grouped = body.get("grouped_search_result") or {}
-            if not grouped.get("more_full_page_results") or any(row["id"] <= known for row in rows):
+            grouped = body.get("grouped_search_result")
+            is_more = isinstance(grouped, dict) and grouped.get("more_full_page_results")
+            if not is_more or any(row["id"] <= known for row in rows):
                 break
             if page == PAGES and found:
                 gap = places.gap(since, _time_of(found[min(found)], since), "more posts than the forum's search shows")

@@ -37,15 +37,17 @@ def rows_of(values: Iterable[Any], server: str | None = None) -> Iterator[Row]:
     """Yield the posts in answers, each with the title of its topic and the post it answers where these are there, too."""
     for value in values:
         rows = list(reading.walk(iter([value])))
-        topics = {row["id"]: row for row in rows if "id" in row and "title" in row and "cooked" not in row}
+        topics = {str(row["id"]): row for row in rows if "id" in row and "title" in row and "cooked" not in row}
         spoken = {
-            (row["topic_id"], row["post_number"]): row for row in rows if {"topic_id", "post_number"} <= row.keys()
+            (str(row["topic_id"]), str(row["post_number"])): row
+            for row in rows
+            if {"topic_id", "post_number"} <= row.keys()
         }
         for row in rows:
             if "id" not in row or not {"cooked", "blurb"} & row.keys():
                 continue
-            topic = topics.get(row.get("topic_id"), {})
-            parent = spoken.get((row.get("topic_id"), row.get("reply_to_post_number") or 1))
+            topic = topics.get(str(row.get("topic_id")), {})
+            parent = spoken.get((str(row.get("topic_id")), str(row.get("reply_to_post_number") or 1)))
             known = {"topic_title": topic.get("title"), "topic_slug": topic.get("slug")}
             yield {
                 **{name: value for name, value in known.items() if value},

@@ -27,14 +27,14 @@ def rows_of(values: Iterable[Any]) -> Iterator[Row]:
     """
     rows = list(_walk(values))
     addresses = {
-        row["comment"].get("id"): row["comment"].get("ap_id")
+        str(row["comment"].get("id")): row["comment"].get("ap_id")
         for row in rows
         if isinstance(row.get("comment"), dict) and "creator" in row
     }
     for row in rows:
         comment = row.get("comment")
         path = str(comment.get("path") or "").split(".") if isinstance(comment, dict) else []
-        above = addresses.get(int(path[-2])) if len(path) > 2 and path[-2].isdecimal() else None
+        above = addresses.get(path[-2]) if len(path) > 2 else None
         yield {**row, "earshot_parent": above} if above else row
 
 
@@ -78,8 +78,9 @@ def time_of(row: Row, kind: str) -> float | None:
 
 def is_pinned(row: Row, kind: str) -> bool:
     """Whether a post stands above newer ones."""
-    about = row.get(kind) or {}
-    return about.get("featured_community") is True or about.get("featured_local") is True
+    about = row.get(kind)
+    names = ("featured_community", "featured_local")
+    return isinstance(about, dict) and any(about.get(name) is True for name in names)
 
 
 def _of_view(row: Row, kind: str, now: datetime) -> Mention | None:

@@ -115,7 +115,7 @@ class Stackexchange(PollingConnector[StackexchangeSettings]):
 
     async def _comments(self, rows: Sequence[Row], place: Row, first: float) -> tuple[list[Row], Row]:
         """Return what was said since under the newest questions and answers: it does not move their activity."""
-        now = {str(row["answer_id" if "answer_id" in row else "question_id"]): None for row in reversed(rows)}
+        now = [str(native) for row in reversed(rows) if (native := row.get("answer_id") or row.get("question_id"))]
         before = place.get("watched")
         watched = list(dict.fromkeys([*now, *(before if isinstance(before, list) else ())]))[:WATCHED]
         since = places.number(place, "at") or first
