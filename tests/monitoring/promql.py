@@ -62,6 +62,10 @@ def rules(file: str) -> list[dict[str, object]]:
     return [rule for group in yaml.safe_load((RULES / file).read_text("utf-8"))["groups"] for rule in group["rules"]]
 
 
+def _listed(labels: str) -> set[str]:
+    return {label.strip() for label in labels.split(",")}
+
+
 def recorded() -> dict[str, set[str]]:
     """Return every series that a recording rule makes, with the labels it may have."""
     known = declared()
@@ -70,8 +74,12 @@ def recorded() -> dict[str, set[str]]:
         metrics, _ = used(str(rule["expr"]))
         grouped = re.search(r"\bby\s*\(([^)]*)\)", str(rule["expr"]))
         below = set().union(*((known | made).get(metric, set()) for metric in metrics))
-        gone = {"reason"} if "without (reason)" in str(rule["expr"]) else set[str]()
-        made[str(rule["record"])] = {label.strip() for label in grouped[1].split(",")} if grouped else below - gone
+        gone = {
+            label for found in re.findall(r"\bwithout\s*\(([^)]*)\)", str(rule["expr"])) for label in _listed(found)
+        }
+        labels = _listed(grouped[1]) if grouped else below - gone
+        name, given = str(rule["record"]), rule.get("labels")
+        made[name] = made.get(name, set()) | labels | (set(given) if isinstance(given, Mapping) else set())
     return made
 
 
