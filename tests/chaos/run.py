@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -89,7 +90,7 @@ class Result:
     @property
     def is_too_slow(self) -> bool:
         """Whether somebody's death held everything up for too long."""
-        return self.longest.get("after a worker's death", 0.0) >= STANDSTILL_LIMIT
+        return self.longest.get(f"{ALONE}, of a partition", 0.0) >= STANDSTILL_LIMIT
 
 
 def write_configs(folder: Path, plan: Plan, files: Files, site: Site, receiver: Receiver) -> list[Path]:
@@ -248,32 +249,38 @@ def _rest(cluster: Cluster, truth: Truth, receiver: Receiver, say: Any) -> float
 def _standstills(result: Result, faults: Faults, watch: Watch, load_until: float) -> None:
     """Put the times without a record down to the faults before them."""
     watch.gaps = [gap for gap in watch.gaps if gap.since < load_until]
-    quiet: list[Fault] = [
-        fault
-        for fault in faults.done
-        if not any(
-            other.at - 2 < fault.at + AFTER and (other.until or load_until) + AFTER > fault.at
-            for other in faults.done
-            if other.kind in BROKER_KINDS
-        )
-    ]
+    alone = [fault for fault in faults.done if fault.kind in DEATHS and _is_alone(fault, faults.done, load_until)]
+    quiet = [fault for fault in faults.done if fault.kind in DEATHS and not _near(fault, faults.done, BROKER_KINDS)]
     for fault in faults.done:
         until = min(load_until, max(fault.until, fault.at) + AFTER)
         found = result.standstill.setdefault(fault.kind, {"whole": 0.0, "a partition": 0.0})
         for name, whole in (("whole", True), ("a partition", False)):
             found[name] = max(found[name], round(watch.longest(fault.at, until, whole=whole), 1))
-    for name, whole in (("after a worker's death", True), ("after a worker's death, of a partition", False)):
-        result.longest[name] = max(
-            (
-                round(watch.longest(fault.at, min(load_until, fault.at + AFTER), whole=whole), 1)
-                for fault in quiet
-                if fault.kind in DEATHS
-            ),
-            default=0.0,
-        )
+    for name, of in ((ALONE, alone), (TOGETHER, quiet)):
+        for what, whole in (("", True), (", of a partition", False)):
+            result.longest[name + what] = max(
+                (round(watch.longest(one.at, min(load_until, one.at + AFTER), whole=whole), 1) for one in of),
+                default=0.0,
+            )
+    result.longest["deaths that came alone"] = len(alone)
     result.longest["of all"] = round(watch.longest(0, load_until, whole=True), 1)
 
 
+def _is_alone(fault: Fault, done: list[Fault], load_until: float) -> bool:
+    """Whether nothing else was wrong while a worker was away and came back."""
+    return fault.at + AFTER < load_until and not _near(fault, done, {one.kind for one in done} - {"topic deleted"})
+
+
+def _near(fault: Fault, done: list[Fault], kinds: Collection[str]) -> bool:
+    """Whether another fault of these kinds was on, or had just been, in the time that is put down to this one."""
+    return any(
+        other is not fault and other.kind in kinds and other.at < fault.at + AFTER and other.until + AFTER > fault.at
+        for other in done
+    )
+
+
+ALONE = "after a worker's death, nothing else wrong"
+TOGETHER = "after workers' deaths that overlap, brokers well"
 BROKER_KINDS = frozenset(
     ("connections reset", "delays", "network cut", "broker killed", "broker paused", "leaders moved", "disk full")
 )
