@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test test-all check types imports format lint generated generate lock chaos bench install clean
+.PHONY: help run test test-all check types imports format lint generated generate lock chaos soak bench install clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -82,6 +82,12 @@ lock: ## Resolve the dependencies anew (needs uv)
 		--group build --quiet --upgrade pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--group build --group dev --constraint requirements.lock --quiet pyproject.toml -o requirements-dev.lock
+
+chaos: $(VENV)/.dev ## Kill, pause and cut everything for minutes, and count: make chaos ARGS="--seed 1 --faults 300"
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: $(VENV)/.dev ## Ten minutes undisturbed: memory, open files and latency must stay flat
+	$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 clean: ## Remove environments and caches; data stays
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
