@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr
 
 from connectors import reading
 from connectors.answers import Answer, UnavailableError, place
-from connectors.base import Gap, PollingSettings, reveal
+from connectors.base import Gap, Page, PollingSettings, reveal
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
 
@@ -238,6 +238,14 @@ def instant(seconds: int) -> datetime:
 def hash_tags(text: str | None) -> list[str]:
     """Return the hash tags in a text, lower-case."""
     return [tag.lower() for tag in TAG.findall(text or "")]
+
+
+def words(page: Page) -> str:
+    """Return what one question to a source has shown, for a person."""
+    last = max((one.created_at for one in page.mentions), default=None)
+    if last is None:
+        return "it answers, with nothing that matches"
+    return f"it answers with {len(page.mentions)} mentions, the newest of {last:%Y-%m-%d %H:%M} UTC"
 
 
 def is_signed(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> bool:

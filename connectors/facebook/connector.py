@@ -109,6 +109,11 @@ class Facebook(PollingConnector[FacebookSettings]):
         url = f"{self.settings.base_url}/{self.settings.version}/{path}"
         return await graph.listing(self.http.get_json, url, params, until)
 
+    async def check(self) -> str:
+        now = int(self.clock().timestamp())  # nothing is newer, so that one part of the listing is enough
+        down = await self._listing(f"{self.settings.page}/feed", posts.POST_FIELDS, now)
+        return graph.words(self.page(down.rows, None))
+
     async def cursor_at(self, since: datetime) -> str | None:
         return json.dumps(dict.fromkeys(("feed", "comments", "tagged", "ratings"), int(since.timestamp())))
 

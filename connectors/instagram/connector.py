@@ -133,6 +133,12 @@ class Instagram(PollingConnector[InstagramSettings]):
         params = {"fields": fields, "limit": str(LIMIT), **more, **graph.proof(self.settings)}
         return await graph.listing(self.http.get_json, self._url(path), params, until, time)
 
+    async def check(self) -> str:
+        now = int(self.clock().timestamp())  # nothing is newer, so that one part of the listing is enough
+        path = f"{self.settings.account}/{'tags' if self.settings.tagged else 'media'}"
+        down = await self._listing(path, media.MEDIA_FIELDS, now)
+        return graph.words(self.page(down.rows, None))
+
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
         return cls.unique(cls.attempt(row, now) for row in graph.rows_in(body, media.rows))

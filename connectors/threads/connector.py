@@ -91,10 +91,8 @@ class Threads(PollingConnector[ThreadsSettings]):
         found: list[Row] = []
         gaps: list[Gap] = []
         for query in self.settings.queries:
-            mode = "TAG" if query.startswith("#") else "KEYWORD"
-            more = {"q": query.lstrip("#"), "search_type": "RECENT", "search_mode": mode}
             name = f"query {query}"
-            found += await self._since(marks, name, now, gaps, "keyword_search", texts.FIELDS, **more)
+            found += await self._since(marks, name, now, gaps, "keyword_search", texts.FIELDS, **_search(query))
         if self.settings.mentions:
             found += await self._since(marks, "mentions", now, gaps, "me/mentions", texts.REPLY_FIELDS)
         if self.settings.replies:
@@ -136,6 +134,14 @@ class Threads(PollingConnector[ThreadsSettings]):
         ask = partial(self.http.get_json, bucket=SEARCH if path == "keyword_search" else "")
         return await graph.listing(ask, url, params, until)
 
+    async def check(self) -> str:
+        now = int(self.clock().timestamp())  # nothing is newer, so that one part of the listing is enough
+        if not self.settings.queries:
+            return graph.words(self.page((await self._listing("me/threads", texts.FIELDS, now)).rows, None))
+        query = self.settings.queries[0]
+        down = await self._listing("keyword_search", texts.FIELDS, now, **_search(query))
+        return graph.words(self.page(down.rows, None))
+
     async def cursor_at(self, since: datetime) -> str | None:
         names = (*(f"query {query}" for query in self.settings.queries), "mentions", "replies")
         return json.dumps(dict.fromkeys(names, int(since.timestamp())))
@@ -151,3 +157,9 @@ class Threads(PollingConnector[ThreadsSettings]):
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
         return texts.to_mention(row, now)
+
+
+def _search(query: str) -> dict[str, str]:
+    """Return the parameters of a search, for words or for a topic."""
+    mode = "TAG" if query.startswith("#") else "KEYWORD"
+    return {"q": query.lstrip("#"), "search_type": "RECENT", "search_mode": mode}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import graph
 from connectors.answers import Answer
 from connectors.facebook.connector import Facebook
+from connectors.google_business_profile.connector import GoogleBusinessProfile
+from connectors.google_play.connector import GooglePlay
+from connectors.instagram.connector import Instagram
+from connectors.threads.connector import Threads
 from pipeline.contract.errors import RateLimitedError, SourceRefusedError, SourceUnavailableError
 from tests.connectors import graphs, kit
 
@@ -148,6 +153,7 @@ def test_a_signature_is_over_the_bytes_as_they_came():
     assert not graph.is_signed({}, body, ["a"])
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=3),
@@ -192,3 +198,56 @@ async def test_every_request_proves_the_app_where_its_secret_is_known():
     fake.asked.clear()
     await kit.make(Facebook, fake, app_secret=None).fetch(None)
     assert not any("appsecret_proof" in request.url.params for request in fake.asked)
+
+
+@pytest.mark.parametrize("kind", [Facebook, Instagram, Threads], ids=lambda kind: kind.name)
+async def test_a_check_is_one_request(kind):
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        following = {"next": str(request.url.copy_merge_params({"after": "a"}))}
+        rows = json.loads(kit.example(kind, "page").read_bytes())["data"]
+        return httpx.Response(200, json={"data": rows, "paging": following})
+
+    assert "mentions, the newest of" in await kit.make(kind, answer).check()
+    assert len(asked) == 1
+
+
+ODD = [None, 7, "x", [], {"id": 1}, [None]]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Facebook, Instagram, Threads, GooglePlay, GoogleBusinessProfile],
+    ids=lambda kind: kind.name,
+)
+async def test_an_answer_that_is_odd_in_any_place_is_read_or_refused_in_words(kind, monkeypatch):
+    monkeypatch.setattr(kind, "limits", lambda _: ())
+    whole, body = json.loads(kit.example(kind, "page").read_bytes()), b""
+    made = kit.make(kind, lambda _: httpx.Response(200, content=body))
+    count = 0
+    for place in places(whole):
+        for odd in ODD:
+            body = json.dumps(changed(whole, place, odd)).encode()
+            with contextlib.suppress(SourceUnavailableError):
+                count += len((await made.fetch(None)).mentions)
+    assert count > 100
+
+
+def places(value, at=()):
+    """The way to every part of a value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield (*at, key)
+        yield from places(part, (*at, key))
+
+
+def changed(value, place, odd):
+    """A copy of the value with one part put in place of another."""
+    copy = json.loads(json.dumps(value))
+    part = copy
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = odd
+    return copy
