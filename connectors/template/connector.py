@@ -45,8 +45,8 @@ class Template(PollingConnector[TemplateSettings]):
         if not isinstance(body, dict) or not isinstance(body.get("results"), list):
             raise SourceUnavailableError(f"{self.instance}: the answer has no results")
         rows = body["results"]
-        newest = str(rows[-1]["id"]) if rows else cursor
-        return self.page(rows, newest, is_full=bool(body.get("more")))
+        ids = [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")]
+        return self.page(rows, ids[-1] if ids else cursor, is_full=bool(body.get("more")))
 
     @classmethod
     def to_mention(cls, row: Any, now: Any) -> Mention | None:
