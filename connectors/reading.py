@@ -86,6 +86,16 @@ def as_bytes(row: Any) -> bytes:
         return repr(type(row)).encode()
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """Return the object that a part of an answer is; an empty one where it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list of an answer; none where it is something else."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def timestamp(value: Any) -> datetime | None:
     """Return the instant in epoch seconds, milliseconds or microseconds, or in ISO 8601; None where there is none."""
     if value is None or isinstance(value, bool) or value == "":

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from connectors.base import mention
-from connectors.reading import addresses, timestamp, whole
+from connectors.reading import addresses, mapping, timestamp, whole
 from pipeline.contract.events import Author, Engagement, Kind, Mention, State
 
 SOURCE: Final = "linkedin"
@@ -143,8 +143,7 @@ def _notified(row: Row, now: datetime) -> Mention | None:
     action, at = str(row["action"]), timestamp(row.get("lastModifiedAt"))
     if action not in (*HEARD, "ADMIN_COMMENT"):
         return None
-    decorated = row.get("decoratedGeneratedActivity") or {}
-    about = decorated.get("comment") or decorated.get("share") or {}
+    about = about_of(row)
     urn = comment_urn(about) or comment_urn(row)
     if action == "COMMENT_DELETE":
         if urn is None:
@@ -172,10 +171,15 @@ def _notified(row: Row, now: datetime) -> Mention | None:
     return _post({"id": native, "author": about.get("owner"), "commentary": text, "earshot_plain": True}, now)
 
 
+def about_of(row: Row) -> Row:
+    """Return the comment or the post that a notification brings with it; an empty one where it brings none."""
+    decorated = mapping(row.get("decoratedGeneratedActivity"))
+    return mapping(decorated.get("comment") or decorated.get("share"))
+
+
 def words_of(row: Row) -> str:
     """Return the words a notification brings; empty where it brings none and they are to be asked for."""
-    decorated = row.get("decoratedGeneratedActivity") or {}
-    about = decorated.get("comment") or decorated.get("share") or {}
+    about = about_of(row)
     said = about.get("text") or about.get("message") or ""
     return str(said.get("text") or "" if isinstance(said, dict) else said).strip()
 

@@ -19,7 +19,7 @@ from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.linkedin import access, activities
 from connectors.linkedin.activities import Row
 from connectors.linkedin.place import Place
-from connectors.reading import whole
+from connectors.reading import mapping, objects, whole
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceRefusedError, SourceUnavailableError
 from pipeline.contract.events import Mention
@@ -165,7 +165,7 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         counts: dict[str, int] = {}
         for row in rows:
             name = activities.comment_urn(row)
-            answers = whole((row.get("commentsSummary") or {}).get("aggregatedTotalComments"))
+            answers = whole(mapping(row.get("commentsSummary")).get("aggregatedTotalComments"))
             if name and answers:
                 counts[name] = answers
         further = [f"comments|{name}" for name, count in counts.items() if place.counted.get(name) != count]
@@ -179,9 +179,9 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         body = (await self.http.get_json(address, headers=access.headers(self.settings.version))).json
         if not isinstance(body, dict) or not isinstance(body.get("elements"), list):
             raise SourceUnavailableError(f"{self.instance}: the answer is no list of LinkedIn's")
-        rows = [row for row in body["elements"] if isinstance(row, dict)]
-        links = (body.get("paging") or {}).get("links") or ()
-        is_more = len(rows) >= count or any(link.get("rel") == "next" for link in links if isinstance(link, dict))
+        rows = objects(body["elements"])
+        links = objects(mapping(body.get("paging")).get("links"))
+        is_more = len(rows) >= count or any(link.get("rel") == "next" for link in links)
         return rows, start + len(rows) if is_more and rows else 0
 
     def _url(self, path: str) -> str:

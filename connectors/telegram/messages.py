@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from connectors.base import mention
-from connectors.reading import timestamp, walk
+from connectors.reading import mapping, timestamp, walk
 from pipeline.contract.events import Author, Kind, Mention, State
 
 SOURCE: Final = "telegram"
@@ -51,7 +51,7 @@ class Wanted(Protocol):
 
 def is_heard(row: Row, wanted: Wanted) -> bool:
     """Whether a message's chat is one of those to be heard."""
-    chat = row.get("chat") or {}
+    chat = mapping(row.get("chat"))
     if chat.get("type") == "private":
         return wanted.private
     names = {str(chat.get("id")), str(chat.get("username") or "").lower()}

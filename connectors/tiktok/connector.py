@@ -18,7 +18,7 @@ from connectors import auth
 from connectors.answers import Answer, as_json
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.limits import Limit
-from connectors.reading import timestamp, whole
+from connectors.reading import objects, timestamp, whole
 from connectors.tiktok import videos
 from connectors.tiktok.access import ClientKey, StaleSearchError, meaning
 from connectors.tiktok.place import VIDEOS, Place, Question
@@ -154,7 +154,7 @@ class TikTok(PollingConnector[TikTokSettings]):
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict):
             raise SourceUnavailableError(f"{self.instance}: the answer has no data")
-        rows = [row for row in data.get(name) or () if isinstance(row, dict)]
+        rows = objects(data.get(name))
         return rows, (whole(data.get("cursor")) or 0) if data.get("has_more") else 0, data
 
     def _query(self) -> Row:
@@ -191,5 +191,5 @@ def _found(rows: list[Row]) -> dict[str, dict[str, str]]:
     return {
         native: {"published": at.isoformat(), "handle": str(row.get("username") or "")}
         for row in rows
-        if (native := videos.video_id(row)) and (at := timestamp(row.get("create_time")))
+        if (native := videos.video_id(row)) and native.isdecimal() and (at := timestamp(row.get("create_time")))
     }

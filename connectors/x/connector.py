@@ -93,9 +93,9 @@ class X(PollingConnector[XSettings]):
         while True:
             asked = place if place.token or place.known is None else self._bounded(place.known, step)
             body = await self._search(asked, self._affordable(self.settings.page_size))
-            rows = [row for row in body.get("data") or () if isinstance(row, dict)]
+            rows = reading.objects(body.get("data"))
             found = [str(row["id"]) for row in rows if ids.is_id(row.get("id"))]
-            place, is_over = asked.after(found, (body.get("meta") or {}).get("next_token"))
+            place, is_over = asked.after(found, reading.mapping(body.get("meta")).get("next_token"))
             if found or asked.until is None:
                 break
             step *= 2  # nothing was said: go on with a longer time at once
@@ -149,9 +149,9 @@ class X(PollingConnector[XSettings]):
 
     def _page(self, body: dict[str, Any], cursor: str | None, **more: Any) -> Page:
         """Return the posts that matched; what they answer, quote or repeat is beside them and did not."""
-        matched = {id(row) for row in body.get("data") or () if isinstance(row, dict)}
+        matched = set(map(id, reading.objects(body.get("data"))))
         rows = list(posts.rows_of([body], only=matched))
-        rows.sort(key=lambda row: int(row["id"]) if ids.is_id(row.get("id")) else 0)
+        rows.sort(key=posts.order)
         return self.page(rows, cursor, **more)
 
     async def check(self) -> str:

@@ -61,6 +61,11 @@ def is_status(row: Mapping[str, Any]) -> bool:
     return ids.is_id(row.get("id_str") or row.get("id")) and isinstance(row.get("user"), dict) and bool(_said(row))
 
 
+def order(row: Mapping[str, Any]) -> int:
+    """Return what posts are sorted by: ids grow with time."""
+    return int(row["id"]) if ids.is_id(row.get("id")) else 0
+
+
 def reference(row: Mapping[str, Any], kind: str) -> str | None:
     """Return the id of the post that this one answers (`replied_to`), quotes (`quoted`) or repeats (`retweeted`)."""
     found = [one["id"] for one in _items(row.get("referenced_tweets")) if one.get("type") == kind and one.get("id")]

@@ -220,10 +220,10 @@ class XStream(StreamingConnector[XStreamSettings]):
                 body = await lookup.read(
                     self.http, self._url("/recent"), {**params, **more}, lookup.MOST, self.settings.price
                 )
-                data = [row for row in body.get("data") or () if isinstance(row, dict)]
+                data = reading.objects(body.get("data"))
                 rows = list(posts.rows_of([body], only=set(map(id, data))))
-                token = (body.get("meta") or {}).get("next_token")
-                yield self.page(sorted(rows, key=lambda row: int(row["id"])), known)
+                token = reading.mapping(body.get("meta")).get("next_token")
+                yield self.page(sorted(rows, key=posts.order), known)
 
     async def _paid(self, count: int) -> None:
         """Count what has come; raise RateLimitedError when that was the last of the budget."""

@@ -18,7 +18,7 @@ from connectors import auth
 from connectors.answers import Answer
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.limits import Limit
-from connectors.reading import timestamp, whole
+from connectors.reading import mapping, objects, timestamp, whole
 from connectors.rereading import DAY, Reread, Rereading
 from connectors.youtube import resources
 from connectors.youtube.errors import PACIFIC, GoneError, StaleTokenError, meaning
@@ -167,9 +167,9 @@ class YouTube(PollingConnector[YouTubeSettings]):
         counts: dict[str, int] = {}
         times = []
         for thread in threads:
-            said = thread.get("snippet") or {}
-            top, replies = said.get("topLevelComment") or {}, (thread.get("replies") or {}).get("comments") or []
-            here = {name: said[name] for name in ("videoId", "channelId", "totalReplyCount") if name in said}
+            said = mapping(thread.get("snippet"))
+            top, replies = mapping(said.get("topLevelComment")), objects(mapping(thread.get("replies")).get("comments"))
+            here: Row = {name: said[name] for name in ("videoId", "channelId", "totalReplyCount") if name in said}
             times.append(published(top))
             rows += [row for row in (with_place(top, here), *replies) if changed(row) >= walk.stop]
             count = whole(said.get("totalReplyCount")) or 0
@@ -195,7 +195,7 @@ class YouTube(PollingConnector[YouTubeSettings]):
         body = (await self.http.get_json(url, given, cost={UNITS: cost})).json
         if not isinstance(body, dict) or not str(body.get("kind", "")).endswith("ListResponse"):
             raise SourceUnavailableError(f"{self.instance}: the answer is no list of YouTube's")
-        rows = [row for row in body.get("items") or () if isinstance(row, dict)]
+        rows = objects(body.get("items"))
         return rows, str(body.get("nextPageToken") or "") if rows else ""
 
     def _turned(self, place: Place, rows: list[Row], gap: Gap | None = None) -> Page:
@@ -240,7 +240,7 @@ def changed(row: Row) -> str:
 
 
 def _moment(row: Row, name: str) -> str:
-    at = timestamp((row.get("snippet") or {}).get(name))
+    at = timestamp(mapping(row.get("snippet")).get(name))
     return written(at) if at else ""
 
 
@@ -251,7 +251,7 @@ def written(at: datetime) -> str:
 
 def with_place(row: Row, here: Row) -> Row:
     """Return a comment that says where it stands: in some answers only its thread does."""
-    return {**row, "snippet": {**here, **(row.get("snippet") or {})}}
+    return {**row, "snippet": {**here, **mapping(row.get("snippet"))}}
 
 
 def gap_between(since: str, until: str) -> Gap | None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from connectors.base import mention
-from connectors.reading import addresses, from_html, timestamp, whole
+from connectors.reading import addresses, from_html, mapping, timestamp, whole
 from pipeline.contract.events import Author, Engagement, Kind, Mention, State
 
 SOURCE: Final = "youtube"
@@ -129,7 +129,7 @@ def video_id(row: Mapping[str, Any]) -> str | None:
     if row.get("kind") == "youtube#searchResult":
         native = native.get("videoId") if isinstance(native, dict) else None
     elif row.get("kind") == "youtube#playlistItem":
-        native = ((row.get("snippet") or {}).get("resourceId") or {}).get("videoId")
+        native = mapping(mapping(row.get("snippet")).get("resourceId")).get("videoId")
     return str(native) if native else None
 
 

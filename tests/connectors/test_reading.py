@@ -294,3 +294,11 @@ def test_addresses_in_a_text_are_found_without_the_marks_around_them(text, links
 )
 def test_a_text_that_is_no_html_keeps_its_brackets(text, plain, links):
     assert reading.from_plain(text) == reading.Rich(plain, links)
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", True, 1.5, [1]], ids=repr)
+def test_what_is_no_object_or_no_list_of_objects_is_an_empty_one(odd):
+    assert reading.mapping(odd) == {}
+    assert reading.objects(odd) == []
+    assert reading.mapping({"a": 1}) == {"a": 1}
+    assert reading.objects([1, {"a": 1}, None]) == [{"a": 1}]
