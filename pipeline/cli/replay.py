@@ -52,7 +52,7 @@ def replay(
             if not topic.endswith(SUFFIX):
                 _diff(client, config, topic, after, as_json)
             elif dry_run:
-                _show(look(client, topic, to=to, since=after), as_json, "would be sent back")
+                _show(look(client, topic, to=to, since=after, from_beginning=again), as_json, "would be sent back")
             else:
                 account = send_back(client, topic, to=to, since=after, from_beginning=again)
                 _show(account, as_json, "sent back")

@@ -9,7 +9,7 @@ began, so what fails again cannot go round in circles.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -48,15 +48,35 @@ def _is_wanted(message: Message, since: datetime | None) -> bool:
     return since is None or kind == 0 or at / 1000 >= since.timestamp()
 
 
-def look(client: Mapping[str, Any], topic: str, *, to: str | None, since: datetime | None) -> Account:
-    """Return what a replay would do, without doing it or moving its position."""
+def look(
+    client: Mapping[str, Any], topic: str, *, to: str | None, since: datetime | None, from_beginning: bool = False
+) -> Account:
+    """Return what `send_back` would do, without doing it or moving its position."""
     account = Account()
     with Reader(client, [topic], "beginning") as reader:
         if reader.missing:
             raise ConfigError(f"there is no topic {topic}")
+        done = {} if from_beginning else _done(client, topic, [partition for _, partition in reader.ends])
         for message in reader.until_end():
-            _account(account, message, to, since)
+            if message.offset() >= done.get(message.partition(), 0):
+                _account(account, message, to, since)
     return account
+
+
+def _group(topic: str) -> str:
+    return f"earshot-replay-{topic}"
+
+
+def _done(client: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Return up to where earlier replays have sent the letters back, by partition."""
+    consumer = Consumer({**client, "group.id": _group(topic), "enable.auto.commit": False})
+    try:
+        places = consumer.committed([TopicPartition(topic, number) for number in partitions], TIMEOUT)
+    except KafkaException as error:
+        raise BrokerUnavailableError(f"Kafka does not say what was sent back: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+    return {place.partition: place.offset for place in places if place.offset >= 0}
 
 
 def _account(account: Account, message: Message, to: str | None, since: datetime | None) -> str | None:
@@ -88,7 +108,7 @@ def send_back(
     Raises ConfigError when there is no such topic, BrokerUnavailableError when Kafka does not answer.
     """
     account = Account()
-    group = f"earshot-replay-{topic}"
+    group = _group(topic)
     consumer = Consumer(
         {
             **client,

@@ -260,6 +260,9 @@ def test_a_dry_run_says_why_and_sends_nothing(own_kafka):
     account = replay.look(own_kafka, "mentions-dlq", to=None, since=None)
     assert (account.letters, account.sent, account.reasons["invalid"]) == (3, 0, 3)
     assert len(read(own_kafka, "mentions")) == 3
+    replay.send_back(own_kafka, "mentions-dlq", to=None, since=None)
+    assert replay.look(own_kafka, "mentions-dlq", to=None, since=None).letters == 0
+    assert replay.look(own_kafka, "mentions-dlq", to=None, since=None, from_beginning=True).letters == 3
 
 
 def test_past_mentions_go_through_todays_rules(own_kafka):
