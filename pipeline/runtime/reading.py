@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -14,6 +15,8 @@ from pipeline.contract.errors import BrokerUnavailableError
 Message = Any
 """A confluent_kafka.Message. Its type stubs make topic, partition and offset optional, which a consumed one has."""
 Start = Literal["beginning", "end"] | datetime | int
+
+_SOON: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 class Reader:
@@ -40,7 +43,7 @@ class Reader:
             places = [place for topic in topics for place in self._partitions(topic, timeout)]
             self.ends: dict[tuple[str, int], int] = {}
             for place in places:
-                low, high = self._consumer.get_watermark_offsets(place, timeout)
+                low, high = self._watermarks(place, timeout)
                 self.ends[place.topic, place.partition] = high
                 place.offset = high if start == "end" else low
                 if isinstance(start, int):
@@ -69,6 +72,19 @@ class Reader:
             self.missing.append(topic)
             return []
         return [TopicPartition(topic, number) for number in found.partitions]
+
+    def _watermarks(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        """Return the first and the next offset; a partition that was just made has its leader in a moment."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                found: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout)
+            except KafkaException as error:
+                if error.args[0].code() not in _SOON or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return found
 
     def read(self, most: int = 500, timeout: float = 0.5) -> list[Message]:
         """Return the records that came within `timeout` seconds, at most `most`."""
