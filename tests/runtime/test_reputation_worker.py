@@ -33,10 +33,11 @@ def a_partition():
     return Partition(number=2, producer=None, committed=0, raw={})
 
 
-def a_message(offset, event, *, kind=None, value=None):
+def a_message(offset, event, *, kind=None, value=None, written=NOW):
     headers = codec.headers(kind or type(event), event_id="1", source="/test", at=NOW)
     value = codec.encode(event) if value is None else value
-    return SimpleNamespace(offset=offset, topic=PULSE, partition=2, key=b"acme", value=value, headers=headers)
+    facts = {"offset": offset, "topic": PULSE, "partition": 2, "key": b"acme", "value": value, "headers": headers}
+    return SimpleNamespace(**facts, timestamp=written.timestamp())
 
 
 def a_pulse(minute, n=10, negative=1):
@@ -85,6 +86,16 @@ def test_received_is_processed_and_discarded_and_dead_lettered(minute):
     assert partition.brand(b"acme").counted == 10
     assert partition.brand(b"acme").late == 10
     assert [record.topic for record in partition.records] == [HEARTBEATS, "pulse-dlq", "pulse-dlq", "pulse-dlq"]
+
+
+def test_a_clock_that_is_behind_refuses_nothing_that_was_written_in_time(minute):
+    carrier = Carrier(Config(version=1), Metrics())
+    partition = a_partition()
+    hour_behind = NOW - timedelta(hours=1)
+    carrier.carry(partition, a_message(0, a_pulse(minute)), hour_behind)
+    carrier.carry(partition, a_message(1, a_pulse(minute + 60)), hour_behind)  # ahead of whoever wrote it, too
+    assert partition.brand(b"acme").counted == 10
+    assert [record.topic for record in partition.records] == ["pulse-dlq"]
 
 
 def test_an_error_in_the_fold_is_tried_once_and_then_set_aside(minute, monkeypatch):

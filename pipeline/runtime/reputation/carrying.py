@@ -81,10 +81,10 @@ class Carrier:
         if kind == codec.TYPES[Heartbeat]:
             self._pass_on(partition, codec.decode(Heartbeat, message.value), now)
             return False
-        return self._count(partition, codec.decode(Pulse, message.value), message.offset, now)
+        return self._count(partition, codec.decode(Pulse, message.value), message.offset, _latest(message, now))
 
-    def _count(self, partition: Partition, pulse: Pulse, offset: int, now: datetime) -> bool:
-        if not 0 <= pulse.minute * 60 <= now.timestamp() + AHEAD:
+    def _count(self, partition: Partition, pulse: Pulse, offset: int, latest: float) -> bool:
+        if not 0 <= pulse.minute * 60 <= latest + AHEAD:
             raise InvalidMessageError("the minute is before 1970 or in the future")
         if not pulse.brand:
             raise InvalidMessageError("the brand is empty")
@@ -201,6 +201,11 @@ def windows(state: Brand, rules: AlertRules) -> dict[str, Any]:
     incidents = {incident.name: incident.fingerprint for incident in state.incidents.values()}
     until = datetime.fromtimestamp((state.watermark + 1) * 60, UTC).isoformat()
     return {"until": until, "minutes": length, "counted": state.counted, "scopes": scopes, "incidents": incidents}
+
+
+def _latest(message: Any, now: datetime) -> float:
+    """Return the later of our clock and the record's, in epoch seconds: one clock that is behind refuses nothing sound."""
+    return max(now.timestamp(), message.timestamp or 0.0)
 
 
 def _headers(message: Any) -> list[tuple[str, bytes | None]]:
