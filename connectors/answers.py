@@ -82,7 +82,8 @@ def error_for(answer: Answer, now: datetime, secrets: Iterable[str] = ()) -> Ear
     status, headers = answer.status, answer.headers
     if status < 300 or status == 304:
         return None
-    where = place(answer.url)
+    secrets = list(secrets)
+    where = hidden(place(answer.url), secrets)
     wait = pacing.seconds_until(headers.get("retry-after"), now)
     known = pacing.quota(headers, now)
     asks_to_wait = wait is not None or (known is not None and known.remaining < 1)

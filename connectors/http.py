@@ -210,6 +210,10 @@ class Http:
                 self.account.spoil(error.token)
                 is_renewed = True
 
+    def _shown(self, url: str) -> str:
+        """Return what may be shown of an address: in some the credential is a part of the path."""
+        return hidden(place(url), [*self._secrets, *self.account.secrets])
+
     async def post(self, url: str, *, method: str = "POST", **given: Any) -> Answer:
         """Ask for a token: without credentials, outside the limits. Raises what is retriable, returns other answers."""
         return await self._asked(method, url, Signed(), None, None, **given)
@@ -229,10 +233,12 @@ class Http:
             if not turn.seconds:
                 return
             if turn.seconds == float("inf"):
-                raise SourceRefusedError(f"{place(url)} is not asked: {turn.why} — raise the limit in the settings")
+                raise SourceRefusedError(
+                    f"{self._shown(url)} is not asked: {turn.why} — raise the limit in the settings"
+                )
             if waited + turn.seconds > PATIENCE:
-                raise RateLimitedError(f"{place(url)} is not asked now: {turn.why}", turn.seconds)
-            self.on_wait(turn.seconds, f"{place(url)}: {turn.why}")
+                raise RateLimitedError(f"{self._shown(url)} is not asked now: {turn.why}", turn.seconds)
+            self.on_wait(turn.seconds, f"{self._shown(url)}: {turn.why}")
             await self._wait(turn.seconds)
             waited += turn.seconds
             has_waited = has_waited or not turn.is_ours
@@ -262,13 +268,13 @@ class Http:
                     raise error
             return answer
         except TimeoutError:
-            raise SourceUnavailableError(f"{place(url)} takes longer than {self._total_timeout:g} s") from None
+            raise SourceUnavailableError(f"{self._shown(url)} takes longer than {self._total_timeout:g} s") from None
         except httpx.TimeoutException:
-            raise SourceUnavailableError(f"{place(url)} does not answer in time") from None
+            raise SourceUnavailableError(f"{self._shown(url)} does not answer in time") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-            raise SourceRefusedError(f"{place(url)} is no address that can be asked; write https://…") from None
+            raise SourceRefusedError(f"{self._shown(url)} is no address that can be asked; write https://…") from None
         except httpx.HTTPError as error:
-            raise SourceUnavailableError(f"{place(url)} cannot be reached: {words(error)}") from None
+            raise SourceUnavailableError(f"{self._shown(url)} cannot be reached: {words(error)}") from None
         finally:
             if key is not None:
                 self.account.ended(key, left)
@@ -294,16 +300,16 @@ class Http:
             try:
                 new = old.join(target)
             except (httpx.InvalidURL, ValueError):
-                raise SourceUnavailableError(f"{place(url)} redirects to what is no address") from None
+                raise SourceUnavailableError(f"{self._shown(url)} redirects to what is no address") from None
             if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
-                raise SourceRefusedError(f"{place(url)} redirects to {new.scheme}, which is not followed")
+                raise SourceRefusedError(f"{self._shown(url)} redirects to {new.scheme}, which is not followed")
             if is_inside(new.host) and not is_inside(old.host):
-                raise SourceRefusedError(f"{place(url)} redirects into the local network, which is not followed")
+                raise SourceRefusedError(f"{self._shown(url)} redirects into the local network, which is not followed")
             given["params"] = None
             if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
                 given["headers"] = None
             url = str(new)
-        raise SourceUnavailableError(f"{place(url)} redirects more than {MAX_REDIRECTS} times")
+        raise SourceUnavailableError(f"{self._shown(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def _once(self, method: str, url: str, **given: Any) -> Answer:
         given = {key: value for key, value in given.items() if value is not None}
@@ -311,7 +317,7 @@ class Http:
         try:
             response = await self.client.send(request, stream=True)
         except httpx.InvalidURL:  # httpx looks at where an answer redirects to, although it is not to go there
-            raise SourceUnavailableError(f"{place(url)} redirects to what is no address") from None
+            raise SourceUnavailableError(f"{self._shown(url)} redirects to what is no address") from None
         try:
             headers = {key.lower(): value for key, value in response.headers.items()}
             encoding = headers.get("content-encoding", "").lower()
@@ -325,7 +331,7 @@ class Http:
     async def _bounded(self, response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
         """Yield the body decompressed, never more than `max_body` bytes of it in memory."""
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise SourceUnavailableError(f"{place(str(response.url))} compresses in a way that was not asked for")
+            raise SourceUnavailableError(f"{self._shown(str(response.url))} compresses in a way that was not asked for")
         inflate = Inflate() if encoding not in ("", "identity") else None
         size = 0
         async for raw in response.aiter_raw():
@@ -334,13 +340,13 @@ class Http:
                 try:
                     part = inflate.some(raw, self.max_body - size + 1)
                 except zlib.error:
-                    raise SourceUnavailableError(f"{place(str(response.url))} sends broken compression") from None
+                    raise SourceUnavailableError(f"{self._shown(str(response.url))} sends broken compression") from None
             size += len(part)
             if size > self.max_body:
-                raise SourceUnavailableError(f"{place(str(response.url))} sends more than {self.max_body} bytes")
+                raise SourceUnavailableError(f"{self._shown(str(response.url))} sends more than {self.max_body} bytes")
             yield part
         if inflate is not None and not inflate.is_whole:
-            raise SourceUnavailableError(f"{place(str(response.url))} breaks off in the middle of its answer")
+            raise SourceUnavailableError(f"{self._shown(str(response.url))} breaks off in the middle of its answer")
 
 
 def _outcome(error: EarshotError) -> str:
