@@ -145,6 +145,19 @@ async def test_a_wait_in_the_body_is_kept_to():
     assert raised.value.retry_after == 35
 
 
+async def test_a_wait_for_its_turn_does_not_name_the_token():
+    api, told = Api(), []
+    connector = api.connector()
+    connector.http.on_wait = lambda _, why: told.append(why)
+    connector.http.hold(5, "api.telegram.org:/")
+    await connector.fetch(None)
+    connector.http.hold(3_600, "api.telegram.org:/")
+    with pytest.raises(RateLimitedError) as raised:
+        await connector.fetch(None)
+    assert told == ["api.telegram.org/bot***/getUpdates: it has asked to wait"]
+    assert kit.SECRET not in str(raised.value)
+
+
 async def test_a_lost_connection_does_not_name_the_token():
     def fail(request):
         raise httpx.ConnectError("", request=request)
