@@ -106,5 +106,6 @@ def _diff(client: Any, config: Config, topic: str, after: datetime | None, as_js
     click.echo(f"{len(changes)} of {judged} mentions would be judged differently today")
     for (before, now), count in moves.most_common(20):
         click.echo(
-            f"  {count:>8}  {before or '-'}" + (f" -> {now or '-'}" if before != now else "  (same departments)")
+            f"  {count:>8}  {before or 'nobody'}"
+            + (f" -> {now or 'nobody'}" if before != now else "  (same departments)")
         )

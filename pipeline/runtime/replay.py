@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError, InvalidMessageError
-from pipeline.contract.events import JudgedMention, Mention, Outcome
+from pipeline.contract.events import JudgedMention, Mention
 from pipeline.core.dedup import Memory
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
@@ -183,12 +183,13 @@ def differences(
     """Judge past mentions of `topic` again, with today's configuration, and write nothing.
 
     Returns how many were judged, those whose departments, sentiment or priority change, and a count of moves
-    between departments (from, to).
+    between departments (from, to). What today would be discarded goes to no department, what then went to none may
+    go to some. Raises ConfigError for a topic that holds no decisions.
     """
     triage = Triage(config)
     memory = Memory(1_000_000)
     now = now or datetime.now(UTC)
-    judged, changes, moves = 0, [], Counter[tuple[str, str]]()
+    judged, unread, changes, moves = 0, 0, [], Counter[tuple[str, str]]()
     with Reader(client, [topic], start) as reader:
         if reader.missing:
             raise ConfigError(f"there is no topic {topic}")
@@ -196,21 +197,34 @@ def differences(
             try:
                 past = codec.decode(JudgedMention, message.value())
             except InvalidMessageError:
-                continue
-            mention = msgspec.convert(
-                {name: getattr(past, name) for name in Mention.__struct_fields__}, Mention, from_attributes=True
-            )
-            today = triage.judge(mention, memory, now)
-            if isinstance(today, Discard) or past.outcome is not Outcome.ROUTED:
+                unread += 1
                 continue
             judged += 1
-            change = Change(
-                past.id,
-                (past.departments, today.departments),
-                (past.sentiment.label.value, today.sentiment.label.value),
-                (past.priority.value, today.priority.value),
-            )
+            # At the time of then: what has grown old meanwhile is no change of the rules.
+            today = triage.judge(_as_heard(past), memory, past.judged_at or now)
+            if past.is_withdrawn:
+                continue
+            change = _change(past, None if isinstance(today, Discard) else today)
             if any(before != after for before, after in (change.departments, change.sentiment, change.priority)):
                 changes.append(change)
-                moves[",".join(past.departments), ",".join(today.departments)] += 1
+                moves[",".join(change.departments[0]), ",".join(change.departments[1])] += 1
+    if unread and not judged:
+        raise ConfigError(f"{topic} holds no decisions: name mentions-enriched, or the topic of a department")
     return judged, changes, moves
+
+
+def _as_heard(past: JudgedMention) -> Mention:
+    return msgspec.convert(
+        {name: getattr(past, name) for name in Mention.__struct_fields__}, Mention, from_attributes=True
+    )
+
+
+def _change(past: JudgedMention, today: JudgedMention | None) -> Change:
+    """Return what differs; of a mention that would only be counted today, nothing but where it goes."""
+    feeling, priority = past.sentiment.label.value, past.priority.value
+    return Change(
+        past.id,
+        (past.departments, today.departments if today else ()),
+        (feeling, today.sentiment.label.value if today else feeling),
+        (priority, today.priority.value if today else priority),
+    )

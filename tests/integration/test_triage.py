@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.codec import header
-from pipeline.contract.errors import BrokerUnavailableError, DeadLetterLimitError
+from pipeline.contract.errors import BrokerUnavailableError, ConfigError, DeadLetterLimitError
 from pipeline.contract.events import JudgedMention, Mention, Pulse, State
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime import replay
@@ -274,6 +274,12 @@ def test_past_mentions_go_through_todays_rules(own_kafka):
     assert judged == 20
     assert len(changes) == 20
     assert {after for _, after in moves} == {"design"}
+    brand = Config.model_validate({"version": 1, "brands": {"acme": {"query": "acme"}}})  # which no text is about
+    judged, changes, moves = replay.differences(own_kafka, brand, "mentions-enriched", "beginning")
+    assert (judged, len(changes)) == (20, 20)
+    assert {after for _, after in moves} == {""}
+    with pytest.raises(ConfigError, match="mentions holds no decisions: name mentions-enriched"):
+        replay.differences(own_kafka, brand, "mentions", "beginning")
 
 
 def test_an_unreachable_broker_is_named():
