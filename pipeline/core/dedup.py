@@ -73,6 +73,19 @@ class _Hashes(dict[str, int]):
         return value
 
 
+class _LongHashes(dict[str, int | None]):
+    """Word to its hash where it is long and of letters, None where not: C code picks the words that make most stories."""
+
+    def __missing__(self, word: str) -> int | None:
+        if len(self) >= _MAX_CACHED:
+            self.clear()
+        value = self[word] = zlib.crc32(word.encode()) if len(word) > _SHORT and word.isalpha() else None
+        return value
+
+
+_PROTOCOLS: Final = frozenset(zlib.crc32(word.encode()) for word in ("https", "http"))
+
+
 class Memory:
     """The memory of one partition: its last `limit` judged mentions."""
 
@@ -84,6 +97,7 @@ class Memory:
         self._index: dict[int, _Story] = {}
         self._max_stories = min(limit, MAX_STORIES)
         self._hashes = _Hashes()
+        self._long = _LongHashes()
         self._mark: Mark | None = None
         self._journal: list[tuple[Callable[..., None], tuple[Any, ...]]] = []  # what undoes what was done since
 
@@ -122,14 +136,23 @@ class Memory:
         `tokens` are its words in lower case, without punctuation. A text with too few words is a story of its own,
         named after `own_id`.
         """
-        words = _long_words(tokens)
-        smallest = sorted(set(map(self._hashes.__getitem__, words)))
-        if len(smallest) < MIN_WORDS:
+        if len(tokens) > MAX_WORDS:
+            tokens = tokens[:MAX_WORDS]
+        hashes: set[Any] = set(map(self._long.__getitem__, tokens))
+        hashes.discard(None)
+        words: list[str] | None = None
+        if not hashes.isdisjoint(_PROTOCOLS):
+            words = _long_words(tokens)
+            hashes = set(map(self._hashes.__getitem__, words))
+        if len(hashes) < MIN_WORDS:
             words = _all_words(tokens)
-            smallest = sorted(set(map(self._hashes.__getitem__, words)))
-            if len(smallest) <= MIN_WORDS:
+            hashes = set(map(self._hashes.__getitem__, words))
+            if len(hashes) <= MIN_WORDS:
                 return _digest(own_id)
-        del smallest[_SKETCH:]
+        smallest = sorted(hashes)
+        if len(smallest) > _SKETCH:
+            del smallest[_SKETCH:]
+            hashes = set(smallest)
         first, second, third, fourth = smallest[:4]
         keys = (
             first ^ second,
@@ -140,16 +163,18 @@ class Memory:
         index = self._index
         best: _Story | None = None
         nearest = 0.0
+        compared: list[_Story] = []  # near texts share several keys: each story is compared once
         for key in keys:
             known = index.get(key)
-            if known is not None and known is not best:
-                common = _in_common(known.sketch, smallest)
+            if known is not None and known not in compared:
+                compared.append(known)
+                common = _in_common(known.sketch, hashes)
                 if common >= NEAR and common > nearest:
                     best, nearest = known, common
         if best is not None:
             self._put(best, None)
             return best.id
-        story = _Story(_digest(" ".join(words)), array("I", smallest), keys)
+        story = _Story(_digest(" ".join(_long_words(tokens) if words is None else words)), array("I", smallest), keys)
         self._put(story, [index.get(key) for key in keys] if self._mark is not None else None)
         for key in keys:
             index[key] = story
@@ -222,8 +247,6 @@ class Memory:
 
 def _long_words(tokens: Sequence[str]) -> list[str]:
     """Return the words that make most stories: of letters, and of more than three."""
-    if len(tokens) > MAX_WORDS:
-        tokens = tokens[:MAX_WORDS]
     words = [word for word in tokens if len(word) > _SHORT and word.isalpha()]
     if "https" in words or "http" in words:
         tokens = _without_addresses(tokens)
@@ -233,7 +256,7 @@ def _long_words(tokens: Sequence[str]) -> list[str]:
 
 def _all_words(tokens: Sequence[str]) -> list[str]:
     """Return all words of letters; characters where a script has no spaces between words."""
-    words = [word for word in _without_addresses(tokens[:MAX_WORDS]) if word.isalpha()]
+    words = [word for word in _without_addresses(tokens) if word.isalpha()]
     if words and words[0] == "rt":
         del words[:2]
     if len(words) <= MIN_WORDS and any(len(word) > MIN_WORDS and not word.isascii() for word in words):
@@ -254,14 +277,17 @@ def _without_addresses(tokens: Sequence[str]) -> list[str]:
     return words
 
 
-def _in_common(sketch: array[int], other: Sequence[int]) -> float:
+def _in_common(sketch: array[int], other: set[int]) -> float:
     """Return the estimated Jaccard index of two sketches: the share of the smallest of both that are in both.
 
     0 where it is surely below NEAR, which is found out sooner.
     """
-    both = set(sketch).intersection(other)
+    both = other.intersection(sketch)  # no set is made of the array
     if len(both) < NEAR * max(len(sketch), len(other)):
         return 0.0
+    size = len(sketch) + len(other) - len(both)
+    if size <= _SKETCH:  # short texts, as most are: the sketches hold all their words
+        return len(both) / size
     smallest = sorted({*sketch, *other})[:_SKETCH]
     return len(both.intersection(smallest)) / len(smallest)
 

@@ -91,10 +91,10 @@ def test_a_wording_that_yaml_read_as_something_else_is_refused():
 
 def test_a_star_matches_any_ending_and_a_caret_only_the_beginning():
     index = Wordings({0: ["crash*"], 1: ["^add a"], 2: ["deliver* late"]})
-    assert [hit.says for hit in index.find(words("it CRASHED twice"))] == [(0,)]
-    assert [hit.says for hit in index.find(words("Add a timer"))] == [(1,)]
+    assert [says for _, _, says in index.find(words("it CRASHED twice"))] == [(0,)]
+    assert [says for _, _, says in index.find(words("Add a timer"))] == [(1,)]
     assert index.find(words("to add a timer")) == []
-    assert [hit.says for hit in index.find(words("delivered late"))] == [(2,)]
+    assert [says for _, _, says in index.find(words("delivered late"))] == [(2,)]
 
 
 def test_a_star_after_two_letters_is_refused():
@@ -105,7 +105,7 @@ def test_a_star_after_two_letters_is_refused():
 def test_apostrophes_and_capitals_do_not_matter():
     index = Wordings({0: ["can't log in"]})
     for text in ("CAN’T log in", "can't log-in", "Cant log in"):
-        assert [hit.says for hit in index.find(words(text))] == [(0,)]
+        assert [says for _, _, says in index.find(words(text))] == [(0,)]
 
 
 def test_a_novel_costs_no_more_than_its_first_words():
@@ -116,11 +116,10 @@ def test_a_novel_costs_no_more_than_its_first_words():
 def test_every_hit_is_a_wording_and_none_lies_within_another(found):
     wordings = ["on hold", "on hold for", "hold", "love", "would love", "late"]
     hits = Wordings(dict(enumerate([one] for one in wordings))).find(found)
-    for hit in hits:
-        assert " ".join(found[hit.start : hit.end]) == wordings[hit.says[0]]
+    for start, end, says in hits:
+        assert " ".join(found[start:end]) == wordings[says[0]]
         assert not any(
-            other.start <= hit.start and hit.end <= other.end and other.end - other.start > hit.end - hit.start
-            for other in hits
+            other <= start and end <= other_end and other_end - other > end - start for other, other_end, _ in hits
         )
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from itertools import compress, count
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -39,6 +40,21 @@ EMOJI: Final = {char: value for value, chars in _EMOJI.items() for char in chars
 Phrase = tuple[tuple[str, ...], bool, float]  # the words behind the first, whether the last is open, valence
 
 
+class _Following:
+    """The words that follow a phrase's first: frequent words begin phrases, and what stands there seldom goes on so."""
+
+    __slots__ = ("_beginnings", "_words", "is_alone")
+
+    def __init__(self, phrases: Sequence[Phrase]) -> None:
+        self.is_alone = any(not rest for rest, _, _ in phrases)
+        self._words = frozenset(rest[0] for rest, _, _ in phrases if rest)
+        self._beginnings = tuple(rest[0] for rest, is_open, _ in phrases if is_open and len(rest) == 1)
+
+    def takes(self, word: str) -> bool:
+        """Whether a phrase may go on with this word."""
+        return word in self._words or (bool(self._beginnings) and word.startswith(self._beginnings))
+
+
 class Phrases:
     """Words in a row that mean more than each of them."""
 
@@ -51,20 +67,23 @@ class Phrases:
                 self._by_first[first] = tuple(
                     sorted((*self._by_first.get(first, ()), phrase), key=lambda one: -len(one[0]))
                 )
+        self._follow = {first: _Following(known) for first, known in self._by_first.items()}
 
     def total(self, words: Sequence[str]) -> float:
         """Return the sum of the phrases' valences; the longest phrase at a place counts."""
         total = 0.0
-        first = self._by_first.get
-        for place, word in enumerate(words):
-            known = first(word)
-            if known is not None:
-                total += self.at(words, place, known)[1]
+        last = len(words) - 1
+        follow = list(map(self._follow.get, words))
+        for place in compress(count(), follow):  # C code passes over words that begin no phrase
+            following = follow[place]
+            assert following is not None
+            if following.is_alone or (place < last and following.takes(words[place + 1])):
+                total += self.at(words, place)[1]
         return total
 
-    def at(self, words: Sequence[str], place: int, known: tuple[Phrase, ...] | None = None) -> tuple[int, float]:
+    def at(self, words: Sequence[str], place: int) -> tuple[int, float]:
         """Return how many words a phrase that begins here has, and its valence; 0 and 0.0 where none does."""
-        for rest, is_open, value in self._by_first.get(words[place], ()) if known is None else known:
+        for rest, is_open, value in self._by_first.get(words[place], ()):
             if not rest:
                 return 1, value
             found = tuple(words[place + 1 : place + 1 + len(rest)])
