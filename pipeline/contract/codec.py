@@ -109,15 +109,19 @@ def headers(
     event_type: type, *, event_id: str, source: str, at: datetime, extra: Iterable[tuple[str, bytes]] = ()
 ) -> Headers:
     """Return CloudEvents headers. `event_id` and `source` together name the event; a repeated delivery repeats them."""
-    return [
+    return [("ce_id", event_id.encode("utf-8", "replace")), *_standing(event_type, source, at), *extra]
+
+
+@lru_cache(maxsize=256)
+def _standing(event_type: type, source: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that all events of one batch share."""
+    return (
         _VERSION_HEADER,
-        ("ce_id", event_id.encode("utf-8", "replace")),
         ("ce_type", TYPES[event_type].encode()),
         ("ce_source", source.encode("utf-8", "replace")),
         ("ce_time", at.astimezone(UTC).isoformat().encode()),
         _JSON_HEADER,
-        *extra,
-    ]
+    )
 
 
 def header(found: Iterable[tuple[str, bytes | None]] | None, name: str) -> str | None:

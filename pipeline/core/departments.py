@@ -86,6 +86,8 @@ class Departments:
         if named:
             nearly = self._first(ranked, {*named, *said.not_to})
             return Placing(tuple(named), f"rule:{said.to[named[0]]}", nearly, 1.0)
+        if not said.not_to:
+            return self._by_shares(ranked, shares)
         standing = [(names, shares[canonical]) for canonical in ranked if (names := self._open(canonical, said))]
         if not standing:
             return Placing((REVIEW,), REVIEW, None, 0.0)
@@ -97,6 +99,25 @@ class Departments:
                 break
             names = (*names, *further)
         return Placing(names, "model", self._first(ranked, {*names, *said.not_to}), best)
+
+    def _by_shares(self, ranked: Sequence[str], shares: Mapping[str, float]) -> Placing:
+        """Return where the shares alone place a mention, as for most: the same as with orders that forbid nothing."""
+        names: tuple[str, ...] = ()
+        best = 0.0
+        for canonical in ranked:
+            further = self.of[canonical]
+            if not further:
+                continue
+            share = shares[canonical]
+            if not names:
+                if share < self._review_below:
+                    return Placing((REVIEW,), REVIEW, further[0], share)
+                names, best = further, share
+            elif share < self._also_above:
+                return Placing(names, "model", further[0], best)
+            else:
+                names = (*names, *further)
+        return Placing(names, "model", None, best) if names else Placing((REVIEW,), REVIEW, None, 0.0)
 
     def _open(self, canonical: str, said: Orders) -> tuple[str, ...]:
         names = self.of[canonical]

@@ -12,6 +12,7 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 UNKNOWN: Final = "und"
@@ -234,6 +235,7 @@ class Language(NamedTuple):
     by: By
 
 
+@lru_cache(maxsize=1024)
 def primary(tag: str | None) -> str | None:
     """Return the language of a BCP 47 tag (`en-GB` is `en`, `iw` is `he`), None where it names none."""
     code = (tag or "").strip().replace("_", "-").partition("-")[0].lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pipeline.config.model import Campaign, Config
 from pipeline.contract.events import Author, Mention
@@ -43,6 +44,7 @@ def without_own(
     return {brand: terms for brand, terms in brands.items() if names.isdisjoint(own.get(brand, frozenset()))}
 
 
+@lru_cache(maxsize=20_000)  # authors come again
 def _plain(name: str) -> str:
     """Return a handle, id or address as it is compared: no case, no scheme, no @ in front, no slash at the end."""
     plain = name.strip().lower().removeprefix("https://").removeprefix("http://").removeprefix("www.")

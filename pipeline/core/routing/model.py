@@ -120,7 +120,7 @@ class HandSet:
     """The hand-set linear model: sentiment, stars, form and length of the text."""
 
     def __init__(self) -> None:
-        self._known: dict[_Form, Said] = {}
+        self._known: dict[tuple[object, ...], Said] = {}
 
     @property
     def version(self) -> str:
@@ -132,7 +132,7 @@ class HandSet:
         service, support, design, marketing = sums
         has_matter = service >= _MATTER or support >= _MATTER or design >= _MATTER
         text, rating = seen.text, seen.rating
-        form = _Form(
+        form = (  # a plain tuple: it is made for each mention, a _Form only for a new one
             round(seen.sentiment, 1),
             marketing if has_matter else 0.0,
             not has_matter and len(seen.words) <= _FEW,
@@ -146,7 +146,7 @@ class HandSet:
         if said is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            said = self._known[form] = _said(form)
+            said = self._known[form] = _said(_Form(*form))
         return said
 
 

@@ -9,12 +9,14 @@ its shares so that a stated 0.8 is right about 8 times of 10, and `earshot evalu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from math import exp
 from typing import Final, NamedTuple
 
 from pipeline.core.intents import Intent
 
 Vector = tuple[float, float, float]  # negative, neutral, positive: before the softmax
+Form = tuple[int, tuple[bool, ...], tuple[str, ...]]  # words in fives, which of SIGNS are there, intents
 
 TONE: Final = 2.0  # for and against, times the tone
 STRENGTH: Final[Vector] = (0.7, -1.2, 0.5)  # times the tone's size: what sounds strongly is not neutral
@@ -64,20 +66,16 @@ class FormModel:
     """Shares of the three labels. What a form adds is worked out once: few forms there are."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], Vector] = {}
+        self._known: dict[Form, Vector] = {}
 
-    def shares(self, tone: float, text: str, words: Sequence[str], intents: Sequence[str]) -> Shares:
+    def shares(self, tone: float, text: str, words: Sequence[str], intents: tuple[str, ...]) -> Shares:
         """Return the shares for a text. `tone` is -1 to 1, `words` its lower-case words, `intents` what rules found."""
         has_link = "http" in text
         if has_link and tone < 0 and "@" not in text and PERSONS.isdisjoint(words):
             tone *= REPORTED
         form = (
             min(len(words), LONG) // 5,
-            has_link,
-            text.startswith("@"),
-            "?" in text,
-            "!" in text,
-            not DENIALS.isdisjoint(words),
+            (has_link, text.startswith("@"), "?" in text, "!" in text, not DENIALS.isdisjoint(words)),
             intents,
         )
         known = self._known.get(form)
@@ -99,16 +97,16 @@ def stated(share: float) -> float:
     return share if share <= _HONEST else _HONEST + _SLOWER * (share - _HONEST)
 
 
-def _sums(form: tuple[object, ...]) -> Vector:
+def _sums(form: Form) -> Vector:
     """Return what a form adds for each label, the start among it."""
-    fives, *signs, intents = form
-    scale = float(str(fives)) / 4
+    fives, signs, intents = form
+    scale = fives / 4
     found = [START, (LENGTH[0] * scale, LENGTH[1] * scale, LENGTH[2] * scale)]
-    found += [SIGNS[name] for name, is_there in zip(SIGNS, signs, strict=True) if is_there]
-    found += [INTENTS[name] for name in _texts(intents) if name in INTENTS]
-    negative, neutral, positive = (sum(column) for column in zip(*found, strict=True))
+    found += compress(SIGNS.values(), signs)
+    found += [INTENTS[name] for name in intents if name in INTENTS]
+    negative = neutral = positive = 0.0
+    for a, b, c in found:
+        negative += a
+        neutral += b
+        positive += c
     return negative, neutral, positive
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()

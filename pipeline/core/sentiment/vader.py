@@ -296,6 +296,9 @@ class PairedVader:
             total = sum_of(*self.first.score(tokens), text)
             return total, total
         scored, changed, but = self._score(tokens, others)
+        if scored == changed:  # what differs is plain in both
+            total = sum_of(scored, but, text)
+            return total, total
         return sum_of(scored, but, text), sum_of(changed, but, text)
 
     def _score(self, tokens: list[Seen], others: list[Seen]) -> tuple[dict[int, float], dict[int, float], int]:
