@@ -43,7 +43,7 @@ test-all: ## The same on two Python versions
 		test -n "$$found" || { echo "no Python $$version here: install it or run make test PYTHON=…"; exit 1; }; \
 		$(MAKE) test VENV=.venv-$$version PYTHON=$$found || exit 1; done
 
-check: $(VENV)/.dev ## Format, lint, types, import rules, generated files, pages, alert rules, dashboards
+check: $(VENV)/.dev ## Format, lint, types, import rules, generated files, pages, alert rules, dashboards, speed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -53,6 +53,7 @@ check: $(VENV)/.dev ## Format, lint, types, import rules, generated files, pages
 	$(BIN)/python -m connectors.table --check
 	$(BIN)/python deploy/grafana/build.py --check
 	$(BIN)/earshot config check --config earshot.yaml
+	$(BIN)/earshot bench core --check > /dev/null
 	$(BIN)/pytest -q --durations=0 --durations-min=5 tests/docs tests/monitoring/test_rules.py tests/monitoring/test_dashboards.py
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended

@@ -33,11 +33,19 @@ def bench() -> None:
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--brands", default=10, show_default=True)
 @click.option("--routes", default=40, show_default=True)
-def core(mentions: int, rounds: int, brands: int, routes: int) -> None:
+@click.option("--check", is_flag=True, help="Fail when a part is 25 % slower than committed, against vaderSentiment.")
+def core(mentions: int, rounds: int, brands: int, routes: int, check: bool) -> None:
     """The pure core, part by part, against vaderSentiment."""
     from pipeline.bench.core import measure
 
-    _print(measure(mentions, rounds, brands=brands, routes=routes))
+    result = measure(mentions, rounds, brands=brands, routes=routes, check=check)
+    _print(result)
+    if check and result["slower"]:
+        slower = ", ".join(f"{name} {times:.2f} times" for name, times in result["slower"].items())
+        fail(
+            f"slower than what is committed in pipeline/bench/expected.json: {slower}. Find out with "
+            "`python -m cProfile -m pipeline bench core`; where the cost is wanted, commit the new ratios"
+        )
 
 
 @bench.command()
