@@ -9,7 +9,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
@@ -190,7 +190,7 @@ class Http:
             await self._until_our_turn(url, key, {REQUESTS: 1.0, **(cost or {})}, bucket)
             try:
                 return await self._asked(
-                    *(method, url, signed, meaning, key),
+                    *(method, url, signed, meaning, _Place(key, bucket)),
                     params=params,
                     headers=headers,
                     json=json,
@@ -244,9 +244,9 @@ class Http:
             has_waited = has_waited or not turn.is_ours
 
     async def _asked(
-        self, method: str, url: str, signed: Signed, meaning: Meaning | None, key: str | None, **given: Any
+        self, method: str, url: str, signed: Signed, meaning: Meaning | None, where: _Place | None, **given: Any
     ) -> Answer:
-        """Ask once, and count how it went. Without a `key`, for a token, a refusal is an answer as any other."""
+        """Ask once, and count how it went. Without a place, for a token, a refusal is an answer as any other."""
         began, outcome, left = time.monotonic(), "unreachable", None
         if signed.headers:
             given["headers"] = {**(given.get("headers") or {}), **signed.headers}
@@ -254,7 +254,7 @@ class Http:
             given["params"] = {**(given.get("params") or {}), **signed.params}
         try:
             async with asyncio.timeout(self._total_timeout):
-                answer = await self._follow(method, url, **given)
+                answer = await self._follow(method, url, where, **given)
             if signed.params:
                 answer = replace(answer, url=_without(answer.url, signed.params))
             left = pacing.quota(answer.headers, self._clock())
@@ -262,9 +262,9 @@ class Http:
             error = self._meant(answer, meaning)
             if error is not None:
                 outcome = _outcome(error)
-                if key is not None and answer.status == 401 and isinstance(error, SourceRefusedError):
+                if where is not None and answer.status == 401 and isinstance(error, SourceRefusedError):
                     raise _NotLetInError(str(error), signed.token)
-                if key is not None or not isinstance(error, SourceRefusedError):
+                if where is not None or not isinstance(error, SourceRefusedError):
                     raise error
             return answer
         except TimeoutError:
@@ -276,8 +276,8 @@ class Http:
         except httpx.HTTPError as error:
             raise SourceUnavailableError(f"{self._shown(url)} cannot be reached: {words(error)}") from None
         finally:
-            if key is not None:
-                self.account.ended(key, left)
+            if where is not None:
+                self.account.ended(where.key, left)
             if self.metrics is not None:
                 self.metrics.source_requests.labels(self._connector, outcome).inc()
                 self.metrics.source_request_seconds.labels(self._connector).observe(time.monotonic() - began)
@@ -287,7 +287,7 @@ class Http:
         error = meaning(answer, now) if meaning is not None else None
         return error or self.judge(answer) or error_for(answer, now, [*self._secrets, *self.account.secrets])
 
-    async def _follow(self, method: str, url: str, **given: Any) -> Answer:
+    async def _follow(self, method: str, url: str, where: _Place | None, **given: Any) -> Answer:
         """Follow redirects of GET requests: never from https to http, never inwards, without our headers elsewhere."""
         permanent = True
         for _ in range(MAX_REDIRECTS + 1):
@@ -305,6 +305,10 @@ class Http:
                 raise SourceRefusedError(f"{self._shown(url)} redirects to {new.scheme}, which is not followed")
             if is_inside(new.host) and not is_inside(old.host):
                 raise SourceRefusedError(f"{self._shown(url)} redirects into the local network, which is not followed")
+            if where is not None:  # the place it leads to counts it too
+                seconds, limit = await self.account.ledger.take({REQUESTS: 1.0}, where.bucket)
+                if limit is not None:
+                    raise RateLimitedError(f"{place(url)} redirects, and {limit.most:g} requests are used up", seconds)
             given["params"] = None
             if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
                 given["headers"] = None
@@ -353,6 +357,14 @@ def _outcome(error: EarshotError) -> str:
     if isinstance(error, RateLimitedError):
         return "limited"
     return "unavailable" if isinstance(error, SourceUnavailableError) else "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a request goes, as limits know it."""
+
+    key: str
+    bucket: str
 
 
 class _NotLetInError(Exception):
