@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 REQUESTS: Final = "requests"
 SLOTS: Final = 20  # of a rolling window
-LASTING: Final = 10.0  # seconds: what was used in a shorter window is not kept over a restart, which takes longer
+LASTING: Final = 2.0  # seconds: what was used in a shorter window is not kept over a restart, which takes longer
 
 Cost = Mapping[str, float]
 """What one request uses, by unit. Every request uses one of `requests`."""
