@@ -9,10 +9,10 @@ no network. What stays unclear is `und`. Everything but the model looks at the f
 from __future__ import annotations
 
 import re
-import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import Final, Literal, NamedTuple
 
 UNKNOWN: Final = "und"
@@ -330,6 +330,7 @@ def _index() -> dict[str, int]:
 
 
 _VOTES: Final = _index()
+_FIELDS: Final = Struct(f"<{len(_CODES)}I").unpack
 
 
 def _by_words(words: Sequence[str]) -> tuple[str, float, float]:
@@ -337,9 +338,7 @@ def _by_words(words: Sequence[str]) -> tuple[str, float, float]:
     votes = sum(filter(None, map(_VOTES.get, words[:_FIRST_WORDS])))
     if not votes:
         return UNKNOWN, 0.0, 0.0
-    weights = memoryview(votes.to_bytes(_FIELD * len(_CODES), sys.byteorder)).cast("I").tolist()
-    if sys.byteorder == "big":
-        weights.reverse()
+    weights = list(_FIELDS(votes.to_bytes(_FIELD * len(_CODES), "little")))
     most = max(weights)
     best = weights.index(most)
     weights[best] = 0

@@ -192,9 +192,11 @@ async def _wait(thread_event: threading.Event, event: asyncio.Event) -> None:
 
 
 def _triage(role: Role) -> None:
+    from pipeline.runtime.collecting import settle
     from pipeline.runtime.triage import TriageWorker
 
     worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance)
+    settle()
     role.health.alive(
         "loop",
         lambda: "the loop has stood still for a minute" if time.monotonic() - worker.alive_at > STALLED else None,
