@@ -110,14 +110,15 @@ class Shipped:
         self.rules = tuple(rules)
         self.version = version
         self._spoken: dict[tuple[object, ...], tuple[Vector, Fired]] = {}
-        self._means: list[tuple[int, str | None, bool]] = []  # number -> rule, language, whether it forbids
+        # number -> rule, language (None: it forbids), whether a negator turns it off
+        self._means: list[tuple[int, str | None, bool]] = []
         numbered: dict[int, tuple[str, ...]] = {}
         for index, rule in enumerate(self.rules):
             for language, wordings in rule.when.items():
                 numbered[len(self._means)] = wordings
-                self._means.append((index, language, False))
+                self._means.append((index, language, rule.is_negatable))
             numbered[len(self._means)] = rule.unless
-            self._means.append((index, None, True))
+            self._means.append((index, None, False))
         self._wordings = Wordings(numbered)
 
     def find(self, found: Sequence[str], language: str | None) -> dict[int, list[str]]:
@@ -127,16 +128,16 @@ class Shipped:
         """
         fired: dict[int, list[str]] = {}
         forbidden: set[int] = set()
-        means, rules = self._means, self.rules
+        means = self._means
         for start, end, says in self._wordings.find(found):
             for number in says:
-                index, spoken, forbids = means[number]
-                if forbids:
+                index, spoken, is_negatable = means[number]
+                if spoken is None:
                     forbidden.add(index)
                     continue
                 if spoken not in ("en", language) and language is not None:
                     continue
-                if rules[index].is_negatable and start > 0 and _is_negated(found, start):
+                if is_negatable and start > 0 and _is_negated(found, start):
                     continue
                 words = fired.get(index)
                 if words is None:
@@ -179,7 +180,7 @@ class Shipped:
 
 
 def _is_negated(found: Sequence[str], start: int) -> bool:
-    return any(word in NEGATORS for word in found[max(0, start - _NEGATION_REACH) : start])
+    return not NEGATORS.isdisjoint(found[max(0, start - _NEGATION_REACH) : start])
 
 
 @lru_cache(maxsize=1)
