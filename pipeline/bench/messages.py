@@ -105,7 +105,10 @@ def mentions(count: int, seed: int = 1, prefix: str = "b") -> Iterator[Mention]:
 
 
 def fill(client: Mapping[str, Any], topic: str, count: int, seed: int = 1) -> None:
-    """Write `count` mentions to a topic, committed, and wait until the broker has them."""
+    """Write `count` mentions to a topic, committed, and wait until the broker has them.
+
+    Those of another seed are other mentions: the same ids again would only be counted as duplicates.
+    """
     producer = Producer(
         {
             **client,
@@ -115,7 +118,7 @@ def fill(client: Mapping[str, Any], topic: str, count: int, seed: int = 1) -> No
             "queue.buffering.max.messages": 500_000,
         }
     )
-    for mention in mentions(count, seed):
+    for mention in mentions(count, seed, prefix=f"b{seed}-"):
         while True:
             try:
                 producer.produce(topic, codec.encode(mention), mention.key)
