@@ -55,13 +55,20 @@ class Position:
         return found
 
     def after(
-        self, mentions: Sequence[Mention], cursor: str | None, now: datetime, deliveries: Sequence[str] = ()
+        self,
+        mentions: Sequence[Mention],
+        cursor: str | None,
+        now: datetime,
+        deliveries: Sequence[str] = (),
+        *,
+        is_part: bool = False,
     ) -> tuple[Checkpoint, dict[str, None]]:
         """Return the checkpoint once these are published, and the marks to keep when it is committed.
 
         A mention that came again counts as new among the marks: it may come once more. A page larger than the limit
         keeps all of its marks, since the same page may come again whole; with later, smaller pages in which nothing
-        comes again they become fewer by and by.
+        comes again they become fewer by and by. After a part of a page none is forgotten: until the cursor moves, the
+        whole page may come again, and with it what it repeats of the pages before.
         """
         seen = dict(self.seen)
         new = [*map(mark_of, mentions), *map(mark_of_delivery, deliveries)]
@@ -70,6 +77,7 @@ class Position:
             seen.pop(mark, None)
             seen[mark] = None
         room = max(self._limit, len(new), len(self.seen) if is_overlap else len(self.seen) * 9 // 10)
+        room = len(seen) if is_part else room
         room = min(room, MAX_MARKS) if self._limit else 0
         kept = dict.fromkeys(list(seen)[-room:]) if room else {}
         return Checkpoint(connector=self._connector, cursor=cursor, seen=tuple(kept), saved_at=now), kept

@@ -329,7 +329,7 @@ class Runner:
             ends = range(MAX_PAGE, len(fresh), MAX_PAGE)
             for end in ends:  # the cursor moves with the last part only; until then all parts are remembered
                 part, position = fresh[:end], self.position.cursor
-                await self._commit(part[end - MAX_PAGE :], self.position.after(part, position, now))
+                await self._commit(part[end - MAX_PAGE :], self.position.after(part, position, now, is_part=True))
             last = fresh[ends[-1] if ends else 0 :]
             coverage = self.hearing.told(page, fresh, now)
             if last or page.rejected or coverage or self._is_due(page, now):

@@ -79,6 +79,24 @@ async def test_a_page_in_several_parts_that_is_cut_anywhere_is_whole_and_single_
     assert log.checkpoints["example"].cursor == "end"
 
 
+@pytest.mark.parametrize("at", [2, 3, 4])
+async def test_what_a_page_in_several_parts_repeats_of_the_page_before_stays_known_wherever_it_is_cut(monkeypatch, at):
+    monkeypatch.setattr(module, "MAX_PAGE", 700)
+    log = MemoryLog()
+    pages = Page(some(*range(400)), "first"), Page(some(*range(350, 2500)), "end")
+    runner = module.Runner(
+        window(*pages),
+        Interrupted(log, at),
+        module.Metrics(),
+        clock=kit.clock,
+        wait=kit.Steps(6),
+        log=kit.Lines(),
+    )
+    with pytest.raises(kit.Steps.End):
+        await runner.run()
+    assert [m.native_id for m in log.mentions] == [str(n) for n in range(2500)]
+
+
 async def test_what_kafka_would_refuse_for_its_size_is_a_dead_letter_and_does_not_come_round_for_ever():
     log = MemoryLog()
     large = some(2, text="\x01" * codec.MAX_TEXT, title="\x01" * codec.MAX_TEXT)
