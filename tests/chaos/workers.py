@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +22,19 @@ from pipeline.runtime.supervise.children import NO_RESTART, Child, role_command
 ROLES = ("connectors", "triage", "reputation", "notify")
 POINTS = {role: [name for name in NAMES if name.startswith(f"{role}.")] for role in ROLES}
 # How often a point is reached differs by hundreds: each is to strike some seconds after its worker has started.
-SHARES = {"connectors": 0.02, "triage": 0.01, "reputation": 0.1, "notify": 0.3, "reputation.before_fold": 0.01}
+SHARES = {
+    "connectors": 0.03,
+    "triage": 0.02,
+    "reputation": 0.3,
+    "notify": 0.3,
+    "reputation.before_fold": 0.02,
+    "notify.before_tell": 1.0,
+    "notify.after_tell": 1.0,
+}
+TELLING = (
+    "notify.before_tell=kill@0.4",
+    "notify.after_tell=kill@0.4",
+)  # notifications are few: somebody waits for them
 STOP_LIMIT = 10.0  # seconds a role may take to end in order
 
 
@@ -31,14 +44,12 @@ class Worker(Child):
 
     before: list[str] = field(default_factory=list)  # env or faketime, for the next start
     plain: list[str] = field(default_factory=list)
-    struck_at: float | None = None  # when it was killed or paused last
-    is_paused: bool = False
+    standing: Callable[[], list[str]] = list  # what a start has before it when nothing was said
 
     def start(self, now: float) -> None:
         """Start with what the next start is to have before it, and only this one."""
-        self.command = [*self.before, *self.plain]
+        self.command = [*(self.before or self.standing()), *self.plain]
         self.before = []
-        self.is_paused = False
         super().start(now)
 
     def send(self, number: int) -> bool:
@@ -60,6 +71,7 @@ class Crew:
         self.ended: Counter[str] = Counter()  # "role code", of ends nobody asked for
         self.stopped: list[tuple[str, float, int | None]] = []  # role, seconds it took to end, exit code
         self.failed: list[str] = []  # workers that are not restarted
+        self.is_healed = False
         self._chance = random.Random(seed)
         self._points = {role: itertools.cycle(POINTS[role]) for role in ROLES}
         self._numbers = itertools.count()
@@ -76,10 +88,17 @@ class Crew:
         command = role_command(role, bootstrap=self.bootstrap, config=self.config, instance=str(number))
         worker = Worker(role, number, command, self.folder / f"{role}-{number}.log", lambda *_: None)
         worker.plain = list(command)
+        if role == "notify":
+            worker.standing = self._telling
         with self._lock:
             worker.start(time.monotonic())
             self.workers.append(worker)
         return worker
+
+    def _telling(self) -> list[str]:
+        if self.is_healed or self._chance.random() < 0.5:
+            return []
+        return ["env", f"EARSHOT_FAILPOINTS={self._chance.choice(TELLING)}"]
 
     def of(self, role: str) -> list[Worker]:
         """Return the workers of a role."""
@@ -138,6 +157,7 @@ class Crew:
     def heal(self) -> None:
         """Let everybody go on, with no fail point any more."""
         with self._lock:
+            self.is_healed = True
             for worker in self.workers:
                 if worker.command[0] == "env":
                     worker.send(signal.SIGCONT)
