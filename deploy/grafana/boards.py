@@ -345,7 +345,45 @@ SOURCES: Final = Board(
                         " or vector(0)"
                     },
                     "bars",
+                    8,
                     warn_at=300,
+                ),
+                Panel(
+                    "Missed by its own rhythm",
+                    "Mentions that would have been usual since the last one came.",
+                    "short",
+                    {"{{connector}}": f"max by (connector) (earshot_source_missed_mentions{_C}) or vector(0)"},
+                    width=8,
+                    warn_at=50,
+                ),
+                Panel(
+                    "Seen of what there was",
+                    "Share of the mentions a source said there were that the last walk through its answers saw.",
+                    "percentunit",
+                    {"{{connector}}": f"min by (connector) (earshot_source_coverage_ratio{_C}) or vector(1)"},
+                    width=8,
+                ),
+                Panel(
+                    "Limits and budgets used",
+                    "Requests, units and money used of what is declared; shared by sources with the same credential.",
+                    "percentunit",
+                    {
+                        "{{connector}} {{limit}}": f"max by (connector, limit) (earshot_source_limit_used{_C}"
+                        f" / (earshot_source_limit{_C} > 0)) or vector(0)"
+                    },
+                    width=8,
+                    warn_at=0.8,
+                ),
+                Panel(
+                    "Waiting for limits",
+                    "Time, within the time shown, in which a rate limit or a budget did not let us ask.",
+                    "s",
+                    {
+                        "{{connector}}": "sum by (connector)"
+                        f" (increase(earshot_source_limited_seconds_total{_C}[$__range])) or vector(0)"
+                    },
+                    "bars",
+                    8,
                 ),
                 Panel(
                     "Webhook requests",
@@ -356,6 +394,7 @@ SOURCES: Final = Board(
                         f" (rate(earshot_webhook_requests_total{_C}[$__rate_interval])) or vector(0)"
                     },
                     "stacked",
+                    8,
                 ),
             ),
         ),
