@@ -126,8 +126,9 @@ class Account:
         elif not first.is_set() and self._open.get(key):
             await first.wait()
 
-    def ended(self, key: str, quota: pacing.Quota | None = None) -> None:
+    def ended(self, key: str, cost: Cost, bucket: str, quota: pacing.Quota | None = None) -> None:
         """Note that a request is over, and what its answer said is left. Others that are under way are not in it."""
+        self.ledger.ended(cost, bucket)
         others = max(0, self._open.get(key, 0) - 1)
         if others:
             self._open[key] = others

@@ -187,10 +187,11 @@ class Http:
         is_renewed = False
         while True:
             signed = Signed() if anonymous else await self.account.signed(self.post)
-            await self._until_our_turn(url, key, {REQUESTS: 1.0, **(cost or {})}, bucket)
+            uses = {REQUESTS: 1.0, **(cost or {})}
+            await self._until_our_turn(url, key, uses, bucket)
             try:
                 return await self._asked(
-                    *(method, url, signed, meaning, _Place(key, bucket)),
+                    *(method, url, signed, meaning, _Place(key, bucket, uses)),
                     params=params,
                     headers=headers,
                     json=json,
@@ -277,7 +278,7 @@ class Http:
             raise SourceUnavailableError(f"{self._shown(url)} cannot be reached: {words(error)}") from None
         finally:
             if where is not None:
-                self.account.ended(where.key, left)
+                self.account.ended(where.key, where.uses, where.bucket, left)
             if self.metrics is not None:
                 self.metrics.source_requests.labels(self._connector, outcome).inc()
                 self.metrics.source_request_seconds.labels(self._connector).observe(time.monotonic() - began)
@@ -309,6 +310,7 @@ class Http:
                 seconds, limit = await self.account.ledger.take({REQUESTS: 1.0}, where.bucket)
                 if limit is not None:
                     raise RateLimitedError(f"{place(url)} redirects, and {limit.most:g} requests are used up", seconds)
+                self.account.ledger.ended({REQUESTS: 1.0}, where.bucket)
             given["params"] = None
             if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
                 given["headers"] = None
@@ -365,6 +367,7 @@ class _Place:
 
     key: str
     bucket: str
+    uses: Cost
 
 
 class _NotLetInError(Exception):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -54,8 +54,10 @@ async def checkpoints(
     return {name: found[name] for name in names if name in found}
 
 
-async def memory_of(client: Mapping[str, Any], connector: str, *, topic: str = MEMORY) -> list[Remembered]:
-    """Return what that connector has written to be read again, and not taken away since."""
+async def memories(
+    client: Mapping[str, Any], names: Sequence[str], *, topic: str = MEMORY
+) -> dict[str, list[Remembered]]:
+    """Return what each of these connectors has written to be read again, and not taken away since."""
     ends_reader = AIOKafkaConsumer(**client, enable_auto_commit=False)
     reader = AIOKafkaConsumer(
         **client, enable_auto_commit=False, isolation_level="read_committed", auto_offset_reset="earliest"
@@ -64,17 +66,72 @@ async def memory_of(client: Mapping[str, Any], connector: str, *, topic: str = M
         await ends_reader.start()
         await reader.start()
         count = len(await _partitions(ends_reader, topic))
-        last = await _last(reader, ends_reader, topic, {partition_of(connector, count)})
+        last = await _last(reader, ends_reader, topic, {partition_of(name, count) for name in names})
     finally:
         await reader.stop()
         await ends_reader.stop()
-    found = []
+    found: dict[str, list[Remembered]] = {name: [] for name in names}
     for value in last.values():
         with contextlib.suppress(InvalidMessageError):
             one = codec.decode(Remembered, value)
-            if one.connector == connector:
-                found.append(one)
+            if one.connector in found:
+                found[one.connector].append(one)
     return found
+
+
+class Lasting:
+    """Reads back for all connectors of a process: whoever asks while a topic is being read shares the next reading.
+
+    Two hundred sources that start at once would else hold two hundred copies of a partition.
+    """
+
+    def __init__(
+        self, client: Mapping[str, Any], *, checkpoints_topic: str = CHECKPOINTS, memory_topic: str = MEMORY
+    ) -> None:
+        self._checkpoints = _Together[Checkpoint](lambda names: checkpoints(client, names, topic=checkpoints_topic))
+        self._memories = _Together[list[Remembered]](lambda names: memories(client, names, topic=memory_topic))
+
+    async def checkpoint(self, connector: str) -> Checkpoint | None:
+        """Return the newest committed checkpoint of that connector, None where there is none."""
+        return await self._checkpoints.get(connector)
+
+    async def memory(self, connector: str) -> list[Remembered]:
+        """Return what that connector has written to be read again, and not taken away since."""
+        return await self._memories.get(connector) or []
+
+
+FoundT = TypeVar("FoundT")
+
+
+class _Together(Generic[FoundT]):
+    """One reading at a time, for all who have asked before it began."""
+
+    def __init__(self, read: Callable[[list[str]], Awaitable[dict[str, FoundT]]]) -> None:
+        self._read = read
+        self._waiting: list[tuple[str, asyncio.Future[FoundT | None]]] = []
+        self._reading: asyncio.Task[None] | None = None
+
+    async def get(self, name: str) -> FoundT | None:
+        """Return what a reading that begins from now on finds. Raises what it raises."""
+        asked: asyncio.Future[FoundT | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((name, asked))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._carry())
+        return await asked
+
+    async def _carry(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            try:
+                found = await self._read(sorted({name for name, _ in waiting}))
+            except Exception as error:
+                for _, asked in waiting:
+                    if not asked.done():
+                        asked.set_exception(error)
+                continue
+            for name, asked in waiting:
+                if not asked.done():
+                    asked.set_result(found.get(name))
 
 
 async def _newest(

@@ -40,14 +40,16 @@ class Ledger:
     def join(self, limits: Sequence[Limit]) -> None:
         """Take in the limits of another source with the same credential: the smaller of two holds."""
         known = {usage.limit.name: usage for usage in self._usages}
-        self._usages = [
-            Usage(limit, known[limit.name].slots if limit.name in known else None)
-            for limit in tightest([*self.limits, *limits])
-        ]
+        self._usages = []
+        for limit in tightest([*[usage.limit for usage in known.values()], *limits]):
+            usage = known.get(limit.name) or Usage(limit)
+            usage.limit = limit
+            self._usages.append(usage)
 
     async def take(self, cost: Cost, bucket: str) -> tuple[float, Limit | None]:
-        """Use so much now, or return the seconds until it may be used, and the limit that says so.
+        """Let a request go that uses so much, or return the seconds until it may, and the limit that says so.
 
+        Whoever is let go says when it has `ended`.
         Raises BrokerUnavailableError where it cannot be written down.
         """
         concerned = [(usage, used) for usage in self._usages if (used := usage.limit.concerns(cost, bucket)) > 0]
@@ -70,8 +72,15 @@ class Ledger:
                 found = self._wait(concerned)
             if found[0] <= 0:
                 for usage, amount in concerned:
-                    usage.add(amount, self._clock())
+                    usage.begin(amount)
             return found
+
+    def ended(self, cost: Cost, bucket: str) -> None:
+        """Note that a request has ended that was let go: from now on it counts as used."""
+        for usage in self._usages:
+            amount = usage.limit.concerns(cost, bucket)
+            if amount > 0:
+                usage.end(amount, self._clock())
 
     def refund(self, cost: Cost, bucket: str) -> None:
         """Give back what a request did not use after all."""
@@ -94,7 +103,10 @@ class Ledger:
         now = self._clock()
         for usage, amount in concerned:
             slot, marks = usage.slot(now), self._marks.get(usage.limit.name, {})
-            if usage.limit.is_lasting and usage.slots.get(slot, 0.0) + amount > marks.get(slot, 0.0) + _NEAR:
+            if (
+                usage.limit.is_lasting
+                and usage.slots.get(slot, 0.0) + usage.open + amount > marks.get(slot, 0.0) + _NEAR
+            ):
                 return False
         return True
 
@@ -122,7 +134,7 @@ class Ledger:
             left = usage.limit.most - usage.used(now) - amount
             ahead = max(0.0, min(self._ahead.get(name, 0.0), left))
             slot = usage.slot(now)
-            marks = {**usage.slots, slot: usage.slots.get(slot, 0.0) + amount + ahead}
+            marks = {**usage.slots, slot: usage.slots.get(slot, 0.0) + usage.open + amount + ahead}
             self._marks[name] = marks
             self._ahead[name] = min(max(amount, 2 * self._ahead.get(name, 0.0)), usage.limit.most * SHARE)
             kept[name] = {str(number): round(mark, 9) for number, mark in marks.items() if mark}

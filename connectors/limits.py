@@ -1,7 +1,8 @@
 """How much may be asked of a source, as it declares it: requests, units, money. Arithmetic only, the clock comes in.
 
 What was used is kept in slots: 21 for a rolling window, one for a day or a month of the calendar. A slot counts whole
-as long as any part of it is in the window, so that never more than the limit is in any window of that length.
+as long as any part of it is in the window, so that never more than the limit is in any window of that length. What is
+under way counts until it has ended, and from then on: nobody knows when, in between, the source has counted it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 REQUESTS: Final = "requests"
 SLOTS: Final = 20  # of a rolling window
+UNDER_WAY: Final = 0.1  # seconds until it is looked at again whether what is under way has ended
 LASTING: Final = 2.0  # seconds: what was used in a shorter window is not kept over a restart, which takes longer
 
 Cost = Mapping[str, float]
@@ -74,6 +76,7 @@ class Usage:
     def __init__(self, limit: Limit, slots: Mapping[int, float] | None = None) -> None:
         self.limit = limit
         self.slots: dict[int, float] = dict(slots or {})
+        self.open = 0.0  # under way
 
     def slot(self, now: datetime) -> int:
         """Return the number of the slot that is open."""
@@ -86,7 +89,7 @@ class Usage:
     def used(self, now: datetime) -> float:
         """Return how much counts now."""
         self._forget(now)
-        return sum(self.slots.values())
+        return sum(self.slots.values()) + self.open
 
     def wait(self, amount: float, now: datetime) -> float:
         """Return the seconds until so much may be used: 0 now, infinite when it is more than the whole limit."""
@@ -95,6 +98,8 @@ class Usage:
         over = self.used(now) + amount - self.limit.most
         if over <= 1e-9:
             return 0.0
+        if over <= self.open:
+            return UNDER_WAY
         if isinstance(self.limit.per, str):
             return max(1.0, (self._ends(now) - now).total_seconds())
         length = self.limit.per / SLOTS
@@ -103,6 +108,15 @@ class Usage:
             if over <= 1e-9:
                 return max(0.001, (slot + 1) * length + self.limit.per - now.timestamp())
         return self.limit.per
+
+    def begin(self, amount: float) -> None:
+        """Count so much as under way."""
+        self.open += amount
+
+    def end(self, amount: float, now: datetime) -> None:
+        """Count as used what was under way."""
+        self.open = max(0.0, self.open - amount)
+        self.add(amount, now)
 
     def add(self, amount: float, now: datetime) -> None:
         """Count so much; less than nothing gives back, never more than the open slot has."""

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from connectors.assignment import partition_of
 from connectors.base import Rejected
-from connectors.lasting import last_checkpoint, memory_of
+from connectors.lasting import Lasting
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError
 from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, Reason, Remembered
@@ -90,7 +90,10 @@ def transactional_id(connector: str) -> str:
 
 
 class KafkaPublisher:
-    """A `Publisher` over aiokafka. `client` are aiokafka's connection arguments; `topics` may rename topics."""
+    """A `Publisher` over aiokafka. `client` are aiokafka's connection arguments; `topics` may rename topics.
+
+    Publishers of one process share `lasting`, which reads back for all of them at once.
+    """
 
     def __init__(
         self,
@@ -99,10 +102,14 @@ class KafkaPublisher:
         *,
         topics: Mapping[str, str] | None = None,
         transaction_timeout: float = TRANSACTION_TIMEOUT,
+        lasting: Lasting | None = None,
     ) -> None:
         self.connector = connector
         self._client = dict(client)
         self._topics = dict(topics or {})
+        self._lasting = lasting or Lasting(
+            client, checkpoints_topic=self._topic(CHECKPOINTS), memory_topic=self._topic(MEMORY)
+        )
         self._timeout = transaction_timeout
         self._producer: AIOKafkaProducer | None = None
 
@@ -120,7 +127,7 @@ class KafkaPublisher:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await producer.start()  # asks for a new epoch of the id: whoever had it is fenced from here on
-                found = await last_checkpoint(self._client, self.connector, topic=self._topic(CHECKPOINTS))
+                found = await self._lasting.checkpoint(self.connector)
         except (KafkaError, OSError, TimeoutError, AssertionError) as error:  # aiokafka asserts that it knows a broker
             await _stop(producer)
             raise BrokerUnavailableError(f"Kafka does not answer ({_name(error)})") from None
@@ -229,7 +236,7 @@ class KafkaPublisher:
     async def remembered(self) -> list[Remembered]:
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                return await memory_of(self._client, owner_of(self.connector), topic=self._topic(MEMORY))
+                return await self._lasting.memory(owner_of(self.connector))
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerUnavailableError(f"Kafka does not answer ({_name(error)})") from None
 

@@ -17,6 +17,7 @@ from connectors import assignment, registry
 from connectors.account import Accounts
 from connectors.base import Connector, mention, read_settings, secrets_of, utc_now
 from connectors.http import Http, make_client
+from connectors.lasting import Lasting
 from connectors.publisher import KafkaPublisher, Publisher
 from connectors.runner import Runner
 from connectors.states import OnState, SourceState, StateOf
@@ -80,10 +81,10 @@ async def serve(
     `client` are aiokafka's connection arguments. A source whose settings are wrong is shown as refused with the
     reason and stops nothing else. Raises nothing on purpose: Kafka being away is waited out.
     """
+    lasting = Lasting(client)
+    make = make_publisher or (lambda name: KafkaPublisher(client, name, lasting=lasting))
     async with make_client(config.contact) as http:
-        sources = _Sources(
-            config, http, metrics, on_state, make_publisher or (lambda name: KafkaPublisher(client, name))
-        )
+        sources = _Sources(config, http, metrics, on_state, make)
         beating = asyncio.create_task(heartbeats(client, metrics, config.heartbeat_interval))
         try:
             while not stop.is_set():

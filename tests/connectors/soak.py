@@ -32,6 +32,7 @@ from connectors.account import Accounts
 from connectors.answers import Answer, as_json
 from connectors.base import Page, PollingConnector, PollingSettings, mention, utc_now
 from connectors.http import Http, make_client
+from connectors.lasting import Lasting
 from connectors.limits import Limit
 from connectors.publisher import NOTHING, KafkaPublisher, MemoryLog, MemoryPublisher
 from connectors.runner import Runner
@@ -295,9 +296,11 @@ async def soak(plan: Plan, *, bootstrap: str | None = None, seed: int = 1, say: 
     log, counts, metrics = MemoryLog(), Counts(plan), Metrics()
     reading = asyncio.create_task(consume(bootstrap, counts, MENTIONS)) if bootstrap else None
 
+    lasting = Lasting({"bootstrap_servers": bootstrap})
+
     def publisher(name: str) -> Any:
         if bootstrap:
-            return KafkaPublisher({"bootstrap_servers": bootstrap}, name)
+            return KafkaPublisher({"bootstrap_servers": bootstrap}, name, lasting=lasting)
         made = Counting(name, log)
         made.counts = counts
         return made

@@ -84,6 +84,18 @@ def test_no_window_ever_has_more_than_the_limit(most, per, pauses):
         assert sum(at > now - timedelta(seconds=per) for at in used) <= most
 
 
+def test_what_is_under_way_counts_from_its_end_on_whenever_the_source_has_counted_it():
+    usage, later = Usage(Limit(2, 60.0)), kit.NOW + timedelta(seconds=300)
+    usage.begin(1)
+    usage.add(1, kit.NOW)
+    assert usage.wait(1, kit.NOW) == pytest.approx(0.1)  # it may end at any time
+    assert usage.used(later) == 1
+    usage.end(1, later)
+    usage.add(1, later)
+    assert usage.wait(1, later + timedelta(seconds=59)) > 0
+    assert usage.wait(1, later + timedelta(seconds=64)) == 0
+
+
 def test_a_day_ends_where_it_is_counted():
     usage = Usage(Limit(10, "day", zone="America/Los_Angeles"))
     usage.add(10, kit.NOW)
@@ -109,6 +121,8 @@ async def test_what_was_used_counts_after_a_restart_whenever_it_comes():
         for _ in range(7):
             wait, _ = await made.ledger.take({"requests": 1}, "")
             spent += not wait
+            if not wait:
+                made.ledger.ended({"requests": 1}, "")
     assert 50 <= spent <= 100  # each kill loses what was marked ahead, at most a twentieth of the limit
 
 
@@ -118,8 +132,11 @@ async def test_two_processes_that_use_one_credential_at_once_stay_within_its_lim
     used = 0
     for _ in range(60):
         for made in (one, other):
-            wait, limit = await made.ledger.take({"requests": 1, "usd": 0.01}, "")
+            cost = {"requests": 1, "usd": 0.01}
+            wait, limit = await made.ledger.take(cost, "")
             used += not wait
+            if not wait:
+                made.ledger.ended(cost, "")
             assert not wait or limit.name == "requests/3600"
     assert 45 <= used <= 50
 
