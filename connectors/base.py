@@ -205,7 +205,7 @@ class Connector(Generic[SettingsT]):
     facts: ClassVar[Facts | None] = None
     seen_limit: ClassVar[int] = 500
     """How many marks a checkpoint keeps to recognise what was published: as many as an overlap can bring again."""
-    rereads: ClassVar[Rereading | None] = None
+    rereads: Rereading | None = None
     """When what was published is read again by itself, for edits and deletions; then `reread` is there too."""
     keeps_raw: bool = False
     """Whether what the source sent is kept beside each mention; set by whoever makes the connector."""

@@ -87,7 +87,7 @@ class Appstore(PollingConnector[AppstoreSettings]):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         if self.settings.key is not None:
-            self.rereads = Rereading(ages=(DAY, 7 * DAY, 30 * DAY), batch=20)  # type: ignore[misc]  # feeds cannot
+            self.rereads = Rereading(ages=(DAY, 7 * DAY, 30 * DAY), batch=20)  # feeds cannot
 
     def auth(self) -> auth.Auth:
         if self.settings.key is None:

@@ -65,7 +65,7 @@ class GoogleBusinessProfile(PollingConnector[GoogleBusinessProfileSettings]):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         if len(self.settings.locations) <= AGAIN:
-            self.rereads = Rereading(ages=(DAY, 7 * DAY, 28 * DAY), batch=20)  # type: ignore[misc]  # not for many
+            self.rereads = Rereading(ages=(DAY, 7 * DAY, 28 * DAY), batch=20)  # not for many
 
     def auth(self) -> auth.Auth:
         return self.settings.auth()

@@ -75,7 +75,7 @@ class XStream(StreamingConnector[XStreamSettings]):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         if self.settings.recheck:
-            self.rereads = Rereading(ages=(DAY, 7 * DAY), batch=100)  # type: ignore[misc]  # those who do not pay for it have none
+            self.rereads = Rereading(ages=(DAY, 7 * DAY), batch=100)  # those who do not pay for it have none
 
     def auth(self) -> auth.Auth:
         return auth.bearer(self.settings.token)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -13,13 +15,14 @@ import httpx
 import pytest
 
 from connectors import registry
-from connectors.base import PollingConnector, PushConnector, StreamingConnector
+from connectors.base import Connector, PollingConnector, PushConnector, StreamingConnector
 from connectors.publisher import MemoryLog
 from pipeline.contract import codec
 from pipeline.contract.errors import (
     BrokerUnavailableError,
     InvalidMessageError,
     RateLimitedError,
+    RetriableError,
     SourceRefusedError,
     SourceUnavailableError,
 )
@@ -206,6 +209,111 @@ async def test_an_answer_of_another_kind_is_tried_again_and_moves_nothing(kind, 
     made = kit.make(kind, kit.answering(broken, 200, {"content-type": "text/html"}))
     with pytest.raises(SourceUnavailableError):
         await made.fetch(None)
+
+
+class Sent(httpx.AsyncByteStream):
+    """A body that is sent piece by piece; ends with this error, if with any."""
+
+    def __init__(self, *pieces, error=None):
+        self.pieces = pieces
+        self.error = error
+
+    async def __aiter__(self):
+        for piece in self.pieces:
+            yield piece
+        if self.error is not None:
+            raise self.error
+
+
+PACKED = gzip.compress(b'{"items": ["' + secrets.token_hex(4000).encode() + b'"]}')
+BOMB = gzip.compress(b"[" * 40_000_000)
+BODIES = {
+    "gzip that breaks off": ("gzip", lambda: Sent(PACKED[:-1000])),
+    "gzip that is none": ("gzip", lambda: Sent(b"no gzip")),
+    "a gzip bomb": ("gzip", lambda: Sent(BOMB)),
+    "a body without end": ("identity", lambda: Sent(*[b"[" * 1_000_000] * 40)),
+    "a compression nobody asked for": ("br", lambda: Sent(b"\x0b\x02\x80")),
+    "a connection that is cut": ("identity", lambda: Sent(b'{"items": [', error=httpx.RemoteProtocolError("cut"))),
+    "a connection that falls asleep": ("identity", lambda: Sent(b'{"items": [', error=httpx.ReadTimeout("asleep"))),
+}
+
+
+@over_http
+@pytest.mark.parametrize("what", BODIES)
+async def test_a_broken_body_is_tried_again_and_takes_no_memory(kind, what):
+    encoding, make = BODIES[what]
+    made = kit.make(
+        kind,
+        lambda request: httpx.Response(200, stream=make(), headers={"content-encoding": encoding}, request=request),
+    )
+    with pytest.raises(SourceUnavailableError):
+        await made.fetch(None)
+
+
+@over_http
+@pytest.mark.parametrize("header", ["60", "Fri, 20 Nov 2026 12:01:00 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_wait_asked_for_as_a_number_or_a_date_holds_all_that_share_the_credential(kind, status, header):
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        return httpx.Response(status, content=b"<html>slow down</html>", headers={"retry-after": header})
+
+    made = kit.make(kind, answer)
+    with pytest.raises(RetriableError) as raised:
+        await made.fetch(None)
+    assert raised.value.retry_after == 60
+    other, waited = kit.make(kind, answer), []
+
+    async def wait(seconds):
+        waited.append(seconds)
+
+    other.http.account, other.http._wait = made.http.account, wait
+    with pytest.raises(RetriableError):
+        await other.fetch(None)
+    assert waited[0] == pytest.approx(60, abs=1)
+
+
+@over_http
+async def test_a_revoked_credential_is_not_asked_with_again_and_again(kind):
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        return httpx.Response(401, json={"error": "invalid_token"})
+
+    waits, states = await kit.run(kit.make(kind, answer), 3)
+    assert states[-1][0] == "refused"
+    assert min(waits.waited) >= 800  # a quarter of an hour, more or less
+    assert len(asked) <= 2 * len(waits.waited)  # a token that can be renewed is, once
+
+
+@every
+def test_declared_limits_are_limits(kind):
+    limits = kit.make(kind).limits()
+    assert all(limit.most > 0 for limit in limits)
+    assert len({(limit.name, limit.most) for limit in limits}) == len({limit.name for limit in limits})
+
+
+@over_http
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+async def test_reading_again_says_nothing_of_mentions_when_the_source_fails(kind, status):
+    made = kit.make(kind, kit.answering(b"<html>no</html>", status))
+    if made.rereads is None or type(made).reread is Connector.reread:
+        pytest.skip("this source is not read again")
+    ids = [mention.native_id for mention in kind.parse(body(kind), kit.NOW)]
+    with pytest.raises((RetriableError, SourceRefusedError)):
+        await made.reread(ids[: made.rereads.batch])
+
+
+@over_http
+async def test_what_the_source_sent_is_kept_where_it_is_wanted(kind):
+    made, log = connector(kind), MemoryLog()
+    made.keeps_raw = True
+    await kit.run(made, 1, log=log)
+    live = {mention.id for mention in log.mentions if not mention.is_withdrawn}
+    assert {id_ for id_, raw in log.raw.items() if raw is not None} == live
 
 
 @over_http
