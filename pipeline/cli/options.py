@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from pipeline.config.model import Config
+    from pipeline.config.model import Config, Notifier
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,10 +38,12 @@ def broker_option(command: F) -> F:
     )(command)
 
 
-def load(path: Path | None) -> Config:
+def load(path: Path | None, *, with_notifiers: bool = False) -> Config:
     """Return the configuration of that file, of ./earshot.yaml, or the smallest valid one where neither exists.
 
     Ends the program with exit code 2 and advice on standard error when the file is wrong or was named but is absent.
+    `with_notifiers` also checks the receivers' own settings and looks up their secrets: who cannot tell on-call of an
+    incident must not find out when there is one. A source that is wrong is shown as refused and stops nothing else.
     """
     from pipeline.config.load import read
     from pipeline.config.model import Config
@@ -52,9 +54,16 @@ def load(path: Path | None) -> Config:
         if not path.exists():
             return Config(version=1)
     try:
-        return read(path)
+        return read(path, check_notifier=check_notifier if with_notifiers else None)
     except ConfigError as error:
         fail(str(error), code=2)
+
+
+def check_notifier(name: str, notifier: Notifier) -> list[str]:
+    """Return what is wrong with one receiver's settings."""
+    from pipeline.notifiers.registry import check
+
+    return check(name, notifier)
 
 
 def broker_address(broker: str | None, config: Config) -> str:

@@ -47,7 +47,7 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
     from pipeline.runtime.supervise.children import log_file
     from pipeline.runtime.supervise.supervisor import Supervisor
 
-    config = load(config_path)
+    config = load(config_path, with_notifiers=True)
     address = _address(http)
     console = Console(force_terminal=False if plain else None, highlight=False)
     folder = data_folder(data)
