@@ -246,8 +246,10 @@ class Connector(Generic[SettingsT]):
 
     def keep(self, found: Mention, row: Any) -> None:
         """Keep what the source sent for this mention, where the settings want it; `page` does so by itself."""
-        if self.keeps_raw and len(self.raw) < MAX_RAW:
-            self.raw[found.id] = row if isinstance(row, bytes) else reading.as_bytes(row)
+        if self.keeps_raw:
+            while len(self.raw) >= MAX_RAW:
+                self.raw.pop(next(iter(self.raw)))
+            self.raw[found.id] = row[: reading.MAX_REJECTED_BYTES] if isinstance(row, bytes) else reading.as_bytes(row)
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:

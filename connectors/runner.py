@@ -335,7 +335,8 @@ class Runner:
             if last or page.rejected or coverage or self._is_due(page, now):
                 position_after = self.position.after(page.mentions, page.cursor, now, deliveries)
                 await self._commit(last, position_after, coverage, page.rejected)
-            self.connector.raw.clear()
+            for one in page.mentions:
+                self.connector.raw.pop(one.id, None)
             self._count(page, fresh)
             return len(fresh)
 

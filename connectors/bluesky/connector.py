@@ -221,7 +221,10 @@ class Bluesky(StreamingConnector[BlueskySettings]):
             time = row["time_us"]
             if not isinstance(time, int) or isinstance(time, bool) or time < 0 or posts.instant(time) > now + FUTURE:
                 raise ValueError("a time that cannot be")
-            return time, list(self._said(row, now))
+            said = list(self._said(row, now))
+            for one in said:
+                self.keep(one, data)
+            return time, said
         except KeyError as error:
             return Rejected(reading.as_bytes(data), f"bluesky: the field {error.args[0]!r} is missing in a frame")
         except (TypeError, ValueError, AttributeError, LookupError, OverflowError, OSError, RecursionError) as error:

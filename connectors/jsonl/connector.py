@@ -96,6 +96,7 @@ class Jsonl(PollingConnector[JsonlSettings]):
                 continue
             try:
                 mentions.append(codec.mention_from_json(_row(line), now=now, source=self.settings.source))
+                self.keep(mentions[-1], bytes(line))
             except InvalidMessageError as error:
                 rejected.append(Rejected(line, str(error)))
         return Page(mentions, cursor, is_full=is_full, rejected=rejected)

@@ -65,7 +65,10 @@ class Webhook(Inbound[WebhookSettings]):
         except SignatureError as error:
             raise NotAcceptedError(str(error), 401) from None
         try:
-            return Page(mentions_of(body, now=now, source=self.settings.source), delivery=delivery)
+            mentions = mentions_of(body, now=now, source=self.settings.source)
+            for one in mentions:
+                self.keep(one, body)
+            return Page(mentions, delivery=delivery)
         except InvalidBodyError as error:
             raise NotAcceptedError("nothing was taken", mistakes=error.mistakes, count=error.count) from None
 

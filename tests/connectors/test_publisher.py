@@ -10,14 +10,17 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
+from connectors import auth
+from connectors.account import Account
 from connectors.assignment import partition_of, share
 from connectors.base import Rejected, mention
-from connectors.lasting import checkpoints
-from connectors.publisher import KafkaPublisher, MemoryLog, MemoryPublisher, transactional_id
+from connectors.lasting import _Together, checkpoints
+from connectors.limits import Limit
+from connectors.publisher import Beside, KafkaPublisher, MemoryLog, MemoryPublisher, transactional_id
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError
-from pipeline.contract.events import Checkpoint, Coverage, Mention
-from pipeline.topology import CHECKPOINTS, COVERAGE, MENTIONS
+from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, Remembered
+from pipeline.topology import CHECKPOINTS, COVERAGE, MEMORY, MENTIONS, RAW
 from tests.connectors.kit import NOW
 
 
@@ -50,7 +53,7 @@ class OnKafka:
     def __init__(self, bootstrap):
         self.client = {"bootstrap_servers": bootstrap}
         mark = uuid.uuid4().hex[:8]
-        self.topics = {name: f"{name}-{mark}" for name in (MENTIONS, CHECKPOINTS, COVERAGE)}
+        self.topics = {name: f"{name}-{mark}" for name in (MENTIONS, CHECKPOINTS, COVERAGE, MEMORY, RAW)}
         self.dlq = f"{self.topics[MENTIONS]}-dlq"
         admin = AdminClient({"bootstrap.servers": bootstrap})
         made = admin.create_topics([NewTopic(name, 4, 1) for name in (*self.topics.values(), self.dlq)])
@@ -128,6 +131,105 @@ async def test_a_zombie_is_fenced_and_writes_nothing_more(broker, name):
     assert sorted(found.native_id for found in await broker.mentions()) == ["after0", "before0"]
     await successor.close()
     await zombie.close()
+
+
+def remembered(name, number, *ids):
+    return Remembered(
+        connector=name, number=number, at=NOW, ids=ids, threads=("t:1",) * len(ids), revisions=(0,) * len(ids)
+    )
+
+
+async def test_what_will_be_read_again_is_there_after_a_restart_until_it_is_forgotten(broker, name):
+    first, other = broker.publisher(name), broker.publisher(f"{name}-other")
+    for one in (first, other):
+        await one.start()
+    assert await first.remembered() == []
+    await first.publish(some(1), at("1", name), (), (), Beside([remembered(name, 1, "a"), remembered(name, 2, "b")]))
+    await other.publish([], None, (), (), Beside([remembered(f"{name}-other", 1, "x")]))
+    await first.publish([], at("2", name), (), (), Beside([remembered(name, 2, "b", "c")], [1]))
+    for one in (first, other):
+        await one.close()
+    again = broker.publisher(name)
+    await again.start()
+    assert await again.remembered() == [remembered(name, 2, "b", "c")]
+    await again.publish([], at("3", name), (), (), Beside(forgotten=[2]))
+    assert await again.remembered() == []
+    await again.close()
+
+
+async def test_a_backfill_is_remembered_by_its_source(broker, name):
+    backfill = broker.publisher(f"backfill/{name}/2026..now/abc")
+    await backfill.start()
+    await backfill.publish([], None, (), (), Beside([remembered(name, 7, "past")]))
+    await backfill.close()
+    live = broker.publisher(name)
+    await live.start()
+    assert [one.ids for one in await live.remembered()] == [("past",)]
+    await live.close()
+
+
+async def test_limits_and_tokens_of_a_credential_are_taken_over_and_handed_back(broker, name):
+    def make():
+        made = Account(name, auth.NONE, [Limit(50, "day")], clock=lambda: NOW)
+        made.keep(broker.publisher(made.name))
+        return made
+
+    here, there, used = make(), make(), 0
+    for number in range(30):
+        for one in (here, there) if number < 10 else (there,):
+            wait, _ = await one.ledger.take({"requests": 1}, "")
+            if not wait:
+                used += 1
+                one.ledger.ended({"requests": 1}, "")
+    assert 30 < used <= 50
+    for one in (here, there):
+        await one.record.close()
+    after = make()
+    left = 0
+    while not (await after.ledger.take({"requests": 1}, ""))[0]:
+        left += 1
+        after.ledger.ended({"requests": 1}, "")
+    assert used + left <= 50
+    await after.record.close()
+
+
+@pytest.mark.kafka
+async def test_raw_payloads_are_records_of_their_own_and_end_with_a_tombstone(kafka, name):
+    broker = OnKafka(kafka)
+    made = broker.publisher(name)
+    await made.start()
+    raw = RawPayload(id="test:m0", connector=name, at=NOW, payload='{"id": 0}')
+    await made.publish(some(1), at("1", name), (), (), Beside(raw={"test:m0": raw}))
+    await made.publish([], at("2", name), (), (), Beside(raw={"test:m0": None}))
+    await made.close()
+    first, last = await broker.read(broker.topics[RAW])
+    assert (first.key, codec.decode(RawPayload, first.value)) == (b"test:m0", raw)
+    assert dict(first.headers)["ce_type"] == b"earshot.raw-payload.v1"
+    assert (last.key, last.value) == (b"test:m0", None)
+
+
+async def test_those_who_start_together_are_read_for_once():
+    readings, gate = [], asyncio.Event()
+
+    async def read(names):
+        readings.append(names)
+        await gate.wait()
+        return {name: name.upper() for name in names if name != "nobody"}
+
+    together = _Together(read)
+    tasks = [asyncio.create_task(together.get(name)) for name in ("a",)]
+    await asyncio.sleep(0.01)
+    tasks += [asyncio.create_task(together.get(name)) for name in ("b", "c", "b", "nobody")]
+    await asyncio.sleep(0.01)
+    gate.set()
+    assert await asyncio.gather(*tasks) == ["A", "B", "C", "B", None]
+    assert readings == [["a"], ["b", "c", "nobody"]]  # who asks while it is read is not told what was before
+
+    async def fail(names):
+        raise BrokerUnavailableError("away")
+
+    with pytest.raises(BrokerUnavailableError):
+        await _Together(fail).get("a")
 
 
 async def test_it_must_be_started(broker, name):
