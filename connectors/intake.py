@@ -6,10 +6,11 @@ While Kafka is away every sender is told so at once, and the source stays open: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Container, Sequence
+from typing import Any, Final
 
-from connectors.base import Page
+from connectors.base import Gap, Listening, Page, PushConnector
+from connectors.position import mark_of_delivery
 from pipeline.contract.errors import BrokerUnavailableError
 
 GROUP_COMMIT: Final = 500  # pages that share a transaction at the most
@@ -73,3 +74,58 @@ class Intake:
         for _, done in waiting:
             if not done.done():
                 done.set_exception(BrokerUnavailableError(reason))
+
+
+async def serve(connector: PushConnector[Any], intake: Intake, listening: Listening) -> None:
+    """Let a source call us until it listens no more, or until cancelled.
+
+    In order at the end: nobody is let in any more, what was let in is committed and answered, then it is over. Raises
+    what the connector and `intake` raise.
+    """
+    committing = asyncio.create_task(intake.carry())
+    serving = asyncio.create_task(connector.serve(intake.deliver, listening))
+    try:
+        done, _ = await asyncio.wait((committing, serving), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        try:
+            await ended(serving)
+        finally:
+            intake.close("earshot is stopping this source")
+            await ended(committing)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended, however it does."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # was told already, or comes of the cancelling
+
+
+def together(pages: Sequence[Page], seen: Container[str], cursor: str | None) -> tuple[Page, list[str], int]:
+    """Return pages that were brought to us as one, the names of its deliveries, and how many mentions were repeats.
+
+    A delivery whose mark is among `seen`, or that is there twice, is left out.
+    """
+    taken: list[Page] = []
+    deliveries: dict[str, None] = {}
+    repeated = 0
+    for page in pages:
+        name = page.delivery
+        if name is not None and (name in deliveries or mark_of_delivery(name) in seen):
+            repeated += len(page.mentions)
+            continue
+        taken.append(page)
+        if name is not None:
+            deliveries[name] = None
+    cursors = [page.cursor for page in taken if page.cursor is not None]
+    gaps = [page.gap for page in taken if page.gap is not None]
+    whole = Page(
+        [mention for page in taken for mention in page.mentions],
+        cursors[-1] if cursors else cursor,
+        gap=Gap(min(g.since for g in gaps), max(g.until for g in gaps), gaps[0].reason) if gaps else None,
+        rejected=[part for page in taken for part in page.rejected],
+    )
+    return whole, list(deliveries), repeated

@@ -16,11 +16,10 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from connectors import pacing
+from connectors import intake, pacing
 from connectors.base import (
     Clock,
     Connector,
-    Gap,
     Page,
     PollingConnector,
     PollingSettings,
@@ -32,8 +31,7 @@ from connectors.base import (
     within_limits,
 )
 from connectors.coverage import Hearing
-from connectors.intake import Intake
-from connectors.position import Position, mark_of_delivery
+from connectors.position import Position
 from connectors.publisher import NOTHING, Beside, Publisher
 from connectors.rereader import Rereader
 from connectors.rereading import Memory, Outcome
@@ -157,7 +155,7 @@ class Runner:
                 task.result()
         finally:
             for task in tasks:
-                await _end(task)
+                await intake.ended(task)
 
     def _waits_for_its_turn(self, seconds: float, why: str) -> None:
         self.hearing.limited(seconds)
@@ -252,10 +250,7 @@ class Runner:
         raise SourceUnavailableError(f"the source {connector.name} has ended the connection")
 
     async def _serve(self) -> float:
-        """Let the source call us; return only by an error.
-
-        In order at the end: nobody is let in any more, what was let in is committed and answered, then it is over.
-        """
+        """Let the source call us; return only by an error."""
         connector = self.connector
         assert isinstance(connector, PushConnector)
         address: str | None = None
@@ -269,19 +264,7 @@ class Runner:
             await self._until_kafka_is_back(error)
             self.state.to(SourceState.LISTENING, address)
 
-        intake = Intake(self._commit_together, recover)
-        committing = asyncio.create_task(intake.carry())
-        serving = asyncio.create_task(connector.serve(intake.deliver, listening))
-        try:
-            done, _ = await asyncio.wait((committing, serving), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            try:
-                await _end(serving)
-            finally:
-                intake.close("earshot is stopping this source")
-                await _end(committing)
+        await intake.serve(connector, intake.Intake(self._commit_together, recover), listening)
         raise SourceUnavailableError(f"the source {connector.name} listens no more")
 
     async def _until_kafka_is_back(self, error: BrokerUnavailableError) -> None:
@@ -300,25 +283,10 @@ class Runner:
 
     async def _commit_together(self, pages: Sequence[Page]) -> None:
         """Commit pages that were brought to us in one transaction, without deliveries that are known already."""
-        taken, deliveries = [], dict[str, None]()
-        for page in pages:
-            name = page.delivery
-            if name is not None and (name in deliveries or mark_of_delivery(name) in self.position.seen):
-                self.metrics.mentions_received.labels(self.name).inc(len(page.mentions))
-                self.metrics.mentions_repeated.labels(self.name).inc(len(page.mentions))
-                continue
-            taken.append(page)
-            if name is not None:
-                deliveries[name] = None
-        cursors = [page.cursor for page in taken if page.cursor is not None]
-        gaps = [page.gap for page in taken if page.gap is not None]
-        together = Page(
-            [mention for page in taken for mention in page.mentions],
-            cursors[-1] if cursors else self.position.cursor,
-            gap=Gap(min(g.since for g in gaps), max(g.until for g in gaps), gaps[0].reason) if gaps else None,
-            rejected=[part for page in taken for part in page.rejected],
-        )
-        self._heard(await self.publish(together, list(deliveries)))
+        whole, deliveries, repeated = intake.together(pages, self.position.seen, self.position.cursor)
+        self.metrics.mentions_received.labels(self.name).inc(repeated)
+        self.metrics.mentions_repeated.labels(self.name).inc(repeated)
+        self._heard(await self.publish(whole, deliveries))
 
     async def publish(self, page: Page, deliveries: Sequence[str] = ()) -> int:
         """Commit a page and its checkpoint; return how many mentions were new."""
@@ -436,14 +404,6 @@ class Runner:
         self.metrics.source_last_success.labels(self.name).set(self._clock().timestamp())
         if not isinstance(self.connector, PushConnector):
             self.state.to(SourceState.LISTENING)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it has ended, however it does."""
-    task.cancel()
-    await asyncio.wait((task,))
-    if not task.cancelled():
-        task.exception()  # was told already, or comes of the cancelling
 
 
 def _span(seconds: float) -> str:
