@@ -30,6 +30,8 @@ class Ledger:
         self._lock = asyncio.Lock()
         self._marks: dict[str, dict[int, float]] = {}
         self._ahead: dict[str, float] = {}
+        self._pending: dict[str, dict[int, float]] = {}  # marks that are being written, and how far to go next time
+        self._further: dict[str, float] = {}
         self._taken = -1
 
     @property
@@ -67,7 +69,11 @@ class Ledger:
             if any(usage.limit.is_lasting for usage, _ in concerned) and (
                 self._taken < 0 or not self._is_covered(concerned)
             ):
+                self._pending = {}
                 await self._record.change(reserve)
+                for name, marks in self._pending.items():  # only now, when they are written down
+                    self._marks[name] = marks
+                    self._ahead[name] = self._further[name]
             else:
                 found = self._wait(concerned)
             if found[0] <= 0:
@@ -135,8 +141,8 @@ class Ledger:
             ahead = max(0.0, min(self._ahead.get(name, 0.0), left))
             slot = usage.slot(now)
             marks = {**usage.slots, slot: usage.slots.get(slot, 0.0) + usage.open + amount + ahead}
-            self._marks[name] = marks
-            self._ahead[name] = min(max(amount, 2 * self._ahead.get(name, 0.0)), usage.limit.most * SHARE)
+            self._pending[name] = marks
+            self._further[name] = min(max(amount, 2 * self._ahead.get(name, 0.0)), usage.limit.most * SHARE)
             kept[name] = {str(number): round(mark, 9) for number, mark in marks.items() if mark}
         return {**value, "used": kept}
 

@@ -60,8 +60,8 @@ class Record:
                 except FencedError:
                     self._is_open = False
                     continue
-                except BrokerUnavailableError:
-                    self._is_open = False
+                except BaseException:  # also cancelled: nobody knows whether it was written
+                    self._is_open = self._publisher is None
                     raise
                 self._value = changed
                 return

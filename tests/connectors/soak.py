@@ -16,8 +16,10 @@ import os
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +87,34 @@ class Site:
         """Return how many items a source has by now."""
         return int(((self.ended or time.monotonic()) - self.began) * self.plan.rate)
 
+    def run(self) -> Callable[[], None]:
+        """Serve in a thread of its own, so that it counts what comes when it comes; return how to end it."""
+        loop, ready = asyncio.new_event_loop(), threading.Event()
+        stop = asyncio.Event()
+
+        async def serve() -> None:
+            server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+            self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            ready.set()
+            await stop.wait()
+            server.close()
+            while self.open:  # noqa: ASYNC110 - those who are still being answered
+                await asyncio.sleep(0.05)
+
+        def work() -> None:
+            loop.run_until_complete(serve())
+            loop.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        ready.wait()
+
+        def end() -> None:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
+
+        return end
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -136,7 +166,10 @@ class Site:
             times.popleft()
         times.append(now)
         if len(times) > self.plan.most:
-            self.beyond.append(f"{client}: {len(times)} in {self.plan.per - SLACK:g} s")
+            after = now - self.began
+            self.beyond.append(
+                f"{client}: {len(times)} in {self.plan.per - SLACK:g} s, {after:.0f} s after the beginning"
+            )
             return True
         return False
 
@@ -291,8 +324,7 @@ def resident() -> int:
 async def soak(plan: Plan, *, bootstrap: str | None = None, seed: int = 1, say: Any = lambda _: None) -> dict[str, Any]:
     """Run it; return its figures. Whoever calls judges them."""
     chance, site = random.Random(seed), Site(plan, random.Random(seed))
-    server = await asyncio.start_server(site.serve, "127.0.0.1", 0)
-    site.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    ends = site.run()
     log, counts, metrics = MemoryLog(), Counts(plan), Metrics()
     reading = asyncio.create_task(consume(bootstrap, counts, MENTIONS)) if bootstrap else None
 
@@ -367,9 +399,7 @@ async def soak(plan: Plan, *, bootstrap: str | None = None, seed: int = 1, say: 
     if reading is not None:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    server.close()
-    while site.open:  # noqa: ASYNC110 - those who are still being answered
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(ends)
     third = max(1, len(memory) // 3)
     return {
         "seconds": round(site.ended - site.began, 1),

@@ -173,6 +173,24 @@ async def test_what_cannot_be_written_down_is_not_used():
     assert len(seen) == 1
 
 
+async def test_a_mark_that_was_not_written_covers_nothing():
+    clock, log = Clock(), MemoryLog()
+    made, used = account(Limit(100, "day"), log=log, clock=clock), 0
+    for number in range(60):
+        if number % 3 == 0:  # Kafka is away in the middle of writing, or whoever asks is cancelled
+            log.fail = [BrokerUnavailableError("away") if number % 2 else asyncio.CancelledError()]
+        try:
+            wait, _ = await made.ledger.take({"requests": 1}, "")
+        except (BrokerUnavailableError, asyncio.CancelledError):
+            continue
+        log.fail = []
+        if not wait:
+            used += 1
+            made.ledger.ended({"requests": 1}, "")
+        [kept] = [json.loads(saved.cursor)["used"] for saved in log.checkpoints.values()]
+        assert sum(kept["requests/day"].values()) >= used
+
+
 async def test_short_waits_are_waited_for_and_all_sources_wait_together():
     clock, asked = Clock(), []
     made = account(Limit(5, 60.0), clock=clock)
