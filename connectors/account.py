@@ -24,6 +24,7 @@ from connectors.tokens import Token, Tokens
 if TYPE_CHECKING:
     from connectors.publisher import Publisher
 
+SAME_WINDOW: Final = 5.0  # seconds by which two answers may differ on when the same window ends
 MAX_HOLDS: Final = 10_000  # places and buckets that are remembered; sources with many hosts have no more
 
 
@@ -138,7 +139,10 @@ class Account:
         if first is not None:
             first.set()
         if quota is not None:
-            self._quotas[key] = replace(quota, remaining=max(0.0, quota.remaining - others))
+            remaining, known = max(0.0, quota.remaining - others), self._quotas.get(key)
+            if known is not None and abs((known.reset_at - quota.reset_at).total_seconds()) < SAME_WINDOW:
+                remaining = min(remaining, known.remaining)  # answers overtake each other
+            self._quotas[key] = replace(quota, remaining=remaining)
 
     def hold(self, seconds: float, key: str = "") -> None:
         """Let nothing go to this place or bucket for so long."""

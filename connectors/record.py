@@ -58,14 +58,18 @@ class Record:
                 try:
                     await self._write(changed)
                 except FencedError:
-                    self._is_open = False
+                    self.doubt()
                     continue
                 except BaseException:  # also cancelled: nobody knows whether it was written
-                    self._is_open = self._publisher is None
+                    self.doubt()
                     raise
                 self._value = changed
                 return
         raise BrokerUnavailableError("other processes keep taking over what is known of this credential")
+
+    def doubt(self) -> None:
+        """Read the record anew before the next change: somebody else is about to write it."""
+        self._is_open = self._publisher is None
 
     async def _open(self) -> None:
         assert self._publisher is not None

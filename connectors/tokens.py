@@ -169,6 +169,7 @@ class Tokens:
 
         await self._record.change(lease)
         if waits:
+            self._record.doubt()
             raise RateLimitedError("another process is renewing the token of this source", 2.0)
 
     def _with(self, value: Value, token: Token) -> Value | None:

@@ -202,16 +202,21 @@ async def test_short_waits_are_waited_for_and_all_sources_wait_together():
         assert sum(at - timedelta(seconds=60) < one <= at for one in asked) <= 5
 
 
-async def test_what_a_platform_says_is_left_is_shared_and_requests_under_way_are_not_counted_twice():
+async def test_what_a_platform_says_is_left_is_shared_also_when_answers_overtake_each_other():
     clock, left, served = Clock(), [3], []
-    gate = asyncio.Event()
+    gate, last = asyncio.Event(), asyncio.Event()
 
     async def answer(request):
         served.append(request)
-        await gate.wait()
+        number = len(served)
+        if number == 1:
+            await gate.wait()
         left[0] -= 1
-        headers = {"x-ratelimit-remaining": str(left[0]), "x-ratelimit-limit": "3", "x-ratelimit-reset": "5000"}
-        return httpx.Response(200 if left[0] >= 0 else 429, json={}, headers=headers)
+        told = left[0]
+        if number == 2:  # says what was left before the third came, after that has been answered
+            await last.wait()
+        headers = {"x-ratelimit-remaining": str(told), "x-ratelimit-limit": "3", "x-ratelimit-reset": "5000"}
+        return httpx.Response(200 if told >= 0 else 429, json={}, headers=headers)
 
     made = account(clock=clock)
     tasks = [asyncio.create_task(asking(made, answer, clock).get_json(URL)) for _ in range(10)]
@@ -219,9 +224,35 @@ async def test_what_a_platform_says_is_left_is_shared_and_requests_under_way_are
     await asyncio.sleep(0)
     assert len(served) == 1  # the first answer says how many may follow
     gate.set()
+    await until(lambda: len(served) == 3 and sum(task.done() for task in tasks) == 9, "all but the second")
+    last.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    with pytest.raises(RateLimitedError):
+        await asking(made, answer, clock).get_json(URL)
     assert len(served) == 3
     assert sum(isinstance(one, RateLimitedError) for one in outcomes) == 7
+
+
+async def test_what_is_under_way_is_not_in_what_an_answer_says_is_left():
+    clock, served, gate = Clock(), [], asyncio.Event()
+
+    async def answer(request):
+        served.append(request)
+        if len(served) == 2:
+            await gate.wait()
+        headers = {"x-ratelimit-remaining": "1", "x-ratelimit-limit": "9", "x-ratelimit-reset": str(5000 * len(served))}
+        return httpx.Response(200, json={}, headers=headers)
+
+    made = account(clock=clock)
+    await asking(made, answer, clock).get_json(URL)
+    slow = asyncio.create_task(asking(made, answer, clock).get_json(URL))
+    await until(lambda: len(served) == 2, "the second request")
+    made._quotas.clear()
+    await asking(made, answer, clock).get_json(URL)  # one is left, and one is under way
+    with pytest.raises(RateLimitedError):
+        await asking(made, answer, clock).get_json(URL)
+    gate.set()
+    await slow
 
 
 async def test_one_who_is_told_to_wait_holds_all_others_of_the_place_and_the_bucket():
@@ -355,6 +386,27 @@ async def test_two_processes_renew_one_after_the_other_and_never_with_a_token_th
             await http.get_json(URL)
         clock.now += timedelta(minutes=65)
     assert len(issuer.asked) == 6
+
+
+async def test_while_one_process_renews_another_waits_and_takes_what_it_got():
+    clock, log, gate = Clock(), MemoryLog(), asyncio.Event()
+    issuer = Issuer(clock)
+
+    async def slow(request):
+        if str(request.url) == TOKEN_URL:
+            await gate.wait()
+        return issuer(request)
+
+    here, there = (asking(account(credential=consent(), log=log, clock=clock), slow, clock) for _ in range(2))
+    renewing = asyncio.create_task(here.get_json(URL))
+    await until(lambda: log.checkpoints, "the lease")
+    for _ in range(2):
+        with pytest.raises(RateLimitedError, match="another process is renewing"):
+            await there.get_json(URL)
+    gate.set()
+    await renewing
+    await there.get_json(URL)
+    assert len(issuer.asked) == 1
 
 
 async def test_a_check_does_not_use_up_a_token_that_is_good_for_once():
