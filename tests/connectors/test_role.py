@@ -9,6 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors import role
+from connectors.account import Accounts
+from connectors.http import make_client
 from connectors.publisher import KafkaPublisher, MemoryLog, MemoryPublisher
 from pipeline.config.model import Config
 from pipeline.contract import codec
@@ -193,3 +195,23 @@ async def test_a_source_with_wrong_settings_stops_no_other(tmp_path):
         assert "sources.odd.pat: there is no such setting" in told["odd"][1]
         assert "there is no source 'nosuch'" in told["none"][1]
         await sources.run_only(set())
+
+
+async def test_sources_with_one_credential_share_an_account_and_run_in_one_process(tmp_path, monkeypatch):
+    for name in ("YELP_ONE", "YELP_TWO"):
+        monkeypatch.setenv(name, f"key-of-{name}")
+
+    def yelp(key):
+        return {"type": "yelp", "businesses": ["kettles"], "key": {"env": key}}
+
+    config = config_of(tmp_path, a=yelp("YELP_ONE"), b=yelp("YELP_TWO"), c=yelp("YELP_ONE"), d=yelp("NOT_SET"))
+    async with make_client() as client:
+        sources = role._Sources(config, client, Metrics(), None, MemoryPublisher)
+        decides = sources.together()
+        assert (decides["a"], decides["b"], decides["c"]) == ("a", "b", "a")
+        assert decides["file-0"] == "file-0"
+        assert "d" not in decides  # what is wrong with it is said when it is to run
+        accounts = Accounts(MemoryPublisher)
+        one, two, three = (role.build(config, name, client, None, accounts).http.account for name in ("a", "b", "c"))
+        assert one is three is not two
+        assert one.record.is_durable
