@@ -71,8 +71,8 @@ class Lemmy(PollingConnector[LemmySettings]):
     settings_type = LemmySettings
     facts = Facts(
         auth="none; a token where a server wants one",
-        cursor="time of the newest of every community, and the page of a walk",
-        changes="both, within `overlap` and, of the server's own, when read again",
+        cursor="newest time of every community, and the page of a walk",
+        changes="both, within `overlap`; the server's own when read again",
         tested="a server of our own, recorded objects",
     )
     seen_limit: ClassVar[int] = 5_000
