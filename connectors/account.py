@@ -140,7 +140,7 @@ class Account:
             first.set()
         if quota is not None:
             remaining, known = max(0.0, quota.remaining - others), self._quotas.get(key)
-            if known is not None and abs((known.reset_at - quota.reset_at).total_seconds()) < SAME_WINDOW:
+            if known is not None and _is_same_window(known, quota):
                 remaining = min(remaining, known.remaining)  # answers overtake each other
             self._quotas[key] = replace(quota, remaining=remaining)
 
@@ -159,6 +159,12 @@ class Account:
         """Note what is left at a place."""
         if quota is not None:
             self._quotas[key] = quota
+
+
+def _is_same_window(one: pacing.Quota, other: pacing.Quota) -> bool:
+    if one.is_rolling or other.is_rolling:
+        return False
+    return abs((one.reset_at - other.reset_at).total_seconds()) < SAME_WINDOW
 
 
 def name_of(source: str, auth: Auth) -> str:

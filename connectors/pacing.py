@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -35,11 +35,15 @@ _EPOCH_MS: Final = 100_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a source says about its rate limit: how many requests are left until when."""
+    """What a source says about its rate limit: how many requests are left until when.
+
+    One that `is_rolling` counts the time before each answer: no two answers speak of the same window.
+    """
 
     remaining: float
     reset_at: datetime
     limit: float | None = None
+    is_rolling: bool = field(default=False, compare=False)
 
     @property
     def share(self) -> float | None:
@@ -104,7 +108,7 @@ def quota(headers: Mapping[str, str], now: datetime) -> Quota | None:
 def _hourly(value: str | None, now: datetime) -> Quota | None:
     """Read Apple's `user-hour-lim:3500;user-hour-rem:500;`, which counts the last hour."""
     found = {name: float(number) for name, number in re.findall(r"user-hour-(lim|rem)\s*:\s*(\d{1,9})", value or "")}
-    return Quota(found["rem"], now + timedelta(hours=1), found.get("lim")) if "rem" in found else None
+    return Quota(found["rem"], now + timedelta(hours=1), found.get("lim"), is_rolling=True) if "rem" in found else None
 
 
 def _usage(headers: Mapping[str, str], now: datetime) -> Quota | None:
@@ -129,8 +133,8 @@ def _usage(headers: Mapping[str, str], now: datetime) -> Quota | None:
     if not used:
         return None
     if max(minutes) > 0:
-        return Quota(0.0, now + timedelta(minutes=max(minutes)), 100.0)
-    return Quota(max(0.0, 100.0 - max(used)), now + timedelta(seconds=USAGE_WINDOW), 100.0)
+        return Quota(0.0, now + timedelta(minutes=max(minutes)), 100.0, is_rolling=True)
+    return Quota(max(0.0, 100.0 - max(used)), now + timedelta(seconds=USAGE_WINDOW), 100.0, is_rolling=True)
 
 
 def _share(value: Any) -> float:

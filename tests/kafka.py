@@ -16,6 +16,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from pipeline.broker import admin
@@ -92,10 +93,24 @@ def topic() -> str:
 
 
 def _empty(client: dict[str, str]) -> None:
-    """Take all groups and topics away, and wait until they are gone."""
+    """Take all groups and topics away, and wait until they are gone.
+
+    A transaction's offsets arrive some time after its commit has been answered, also in a group that was deleted
+    meanwhile: the next test would begin behind its own messages. So they are waited for first.
+    """
     kafka = AdminClient(client)
     groups = [group.group_id for group in kafka.list_consumer_groups().result(20).valid]
     deadline = time.monotonic() + 60
+    places = [
+        TopicPartition(name, number)
+        for name, topic in kafka.list_topics(timeout=20).topics.items()
+        for number in topic.partitions
+        if not name.startswith("__")
+    ]
+    for group in groups if places else ():
+        while not _is_settled(kafka, ConsumerGroupTopicPartitions(group, places)):
+            assert time.monotonic() < deadline, f"offsets of {group} that do not arrive"
+            time.sleep(0.05)
     while groups:  # a member that has just died is waited for
         done = kafka.delete_consumer_groups(groups)
         groups = [group for group, future in done.items() if future.exception(20) is not None]
@@ -106,6 +121,16 @@ def _empty(client: dict[str, str]) -> None:
     while any(not name.startswith("__") for name in kafka.list_topics(timeout=20).topics):
         assert time.monotonic() < deadline, "topics are not taken away"
         time.sleep(0.05)
+
+
+def _is_settled(kafka: AdminClient, asked: ConsumerGroupTopicPartitions) -> bool:
+    (future,) = kafka.list_consumer_group_offsets([asked], require_stable=True).values()
+    try:
+        return all(place.error is None for place in future.result(20).topic_partitions)
+    except KafkaException as error:
+        if error.args[0].code() in (KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError._TIMED_OUT):
+            return False
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -87,10 +87,10 @@ class Up:
 
     @property
     def bootstrap(self) -> str:
-        """The address of its broker."""
-        found = re.search(r"^kafka +(\S+)$", self.said(), re.MULTILINE)
+        """The address of its broker: the last one it printed, since the log of an earlier run stands before it."""
+        found = re.findall(r"^kafka +(\S+)$", self.said(), re.MULTILINE)
         assert found, self.said()
-        return found[1]
+        return str(found[-1])
 
     @property
     def client(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli.config import config
+from pipeline.cli.main import main
 from tests.config.test_load import WHOLE
 
 
@@ -19,7 +19,7 @@ def run(tmp_path, monkeypatch):
     def run(*arguments, text=None):
         if text is not None:
             (tmp_path / "earshot.yaml").write_text(text)
-        return CliRunner().invoke(config, list(arguments))
+        return CliRunner().invoke(main, ["config", *arguments])
 
     return run
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from pipeline.cli.detect import detect
 from pipeline.cli.judge import evaluate
+from pipeline.cli.main import main
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -21,7 +22,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def run(*words, given=None, command=detect):
-    return CliRunner().invoke(command, [str(word) for word in words], input=given)
+    return CliRunner().invoke(main, [command.name, *(str(word) for word in words)], input=given)
 
 
 def rows(result):

