@@ -10,7 +10,6 @@ Order: mentions of one conversation keep their order, because they share a parti
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,13 +21,13 @@ from pipeline.broker.client import steady
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
-from pipeline.contract.events import Erasure, Heartbeat, JudgedMention, Mention, Outcome, Pulse, Reason
+from pipeline.contract.events import Erasure, Heartbeat, JudgedMention, Mention, Pulse, Reason
 from pipeline.contract.failpoints import POINTS
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
-from pipeline.core.pulse import PulseBatch
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
+from pipeline.runtime.batch import Batch
 from pipeline.runtime.lag import behind
 from pipeline.runtime.memories import restore
 from pipeline.runtime.reading import Message
@@ -52,27 +51,6 @@ Clock = Callable[[], datetime]
 def _is_fatal(error: KafkaError) -> bool:
     """Whether a client is of no use any more after this error; a consumer's does not always say so itself."""
     return error.fatal() or error.code() in _FATAL
-
-
-class Batch:
-    """What one transaction does, gathered before anything is counted."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        self.processed = 0
-        self.discarded: Counter[str] = Counter()
-        self.dead: Counter[str] = Counter()
-        self.sent: Counter[str] = Counter()
-        self.departments: Counter[str] = Counter()
-        self.judged: Counter[tuple[str, str]] = Counter()
-        self.languages: Counter[str] = Counter()
-        self.rules: Counter[str] = Counter()
-        self.ages: list[float] = []
-        self.heartbeat: datetime | None = None
-        self.pulse = PulseBatch()
-        self.marks: dict[int, Any] = {}
-        self.first: dict[int, int] = {}
-        self.next: dict[int, int] = {}
 
 
 class TriageWorker:
@@ -212,7 +190,7 @@ class TriageWorker:
                 return
             for pulse in batch.pulse.records(now):
                 self._send(batch, PULSE, codec.encode(pulse), pulse.brand, self._headers(Pulse, pulse.brand, now))
-            self.limit.count(batch.received, batch.dead.total())
+            self.limit.count(batch.received, sum(batch.dead.values()))
             if POINTS:
                 self.producer.flush(COMMIT_TIMEOUT)
                 POINTS.reach("triage.after_produce")
@@ -233,7 +211,7 @@ class TriageWorker:
         for partition, offset in batch.next.items():
             if partition in self.next:
                 self.next[partition] = offset
-        self._count(batch, time.monotonic() - began)
+        batch.count(self.metrics, STAGE, time.monotonic() - began)
 
     def _restore(self, messages: Sequence[Message]) -> None:
         """Rebuild the memories that this batch needs, before its transaction begins.
@@ -316,22 +294,9 @@ class TriageWorker:
         self._send(batch, ENRICHED, value, key, headers, message.partition())
         for department in judged.departments:
             self._send(batch, DEPARTMENT + department, value, key, headers)
-            batch.departments[department] += 1
         if judged.is_withdrawn:
             self._erase(mention, judged.departments, batch, now)
-        if judged.outcome is Outcome.DISCARDED:
-            batch.discarded[(judged.reason or Reason.FAILED).value] += 1
-        else:
-            batch.processed += 1
-            if is_first:  # an edit is no second voice
-                batch.pulse.add(judged)
-            for brand in judged.brands or ("all",):
-                batch.judged[brand, judged.sentiment.label.value] += 1
-            batch.languages[judged.language or "und"] += 1
-            for rule in judged.decision.rules:
-                batch.rules[rule.name] += 1
-        if not judged.backfill:
-            batch.ages.append((now - judged.collected_at).total_seconds())
+        batch.add(judged, now, is_first=is_first)
 
     def _discard(self, mention: Mention, discard: Discard, batch: Batch, partition: int, now: datetime) -> None:
         batch.discarded[discard.reason.value] += 1
@@ -380,30 +345,3 @@ class TriageWorker:
 
     def _headers(self, event: type, event_id: str, now: datetime, *extra: tuple[str, bytes]) -> codec.Headers:
         return codec.headers(event, event_id=event_id, source=SOURCE, at=now, extra=extra)
-
-    def _count(self, batch: Batch, seconds: float) -> None:
-        """Move the counters, once the transaction is committed."""
-        metrics = self.metrics
-        metrics.received.labels(STAGE).inc(batch.received)
-        metrics.processed.labels(STAGE).inc(batch.processed)
-        metrics.transactions.labels(STAGE, "committed").inc()
-        metrics.stage_seconds.labels(STAGE).observe(seconds)
-        for reason, count in batch.discarded.items():
-            metrics.discarded.labels(STAGE, reason).inc(count)
-        for reason, count in batch.dead.items():
-            metrics.dead_letters.labels(STAGE, reason).inc(count)
-        for topic, count in batch.sent.items():
-            metrics.sent.labels(STAGE, topic).inc(count)
-        for department, count in batch.departments.items():
-            metrics.routed.labels(department).inc(count)
-        for (brand, label), count in batch.judged.items():
-            metrics.judged.labels(brand, label).inc(count)
-        for language, count in batch.languages.items():
-            metrics.languages.labels(language).inc(count)
-        for rule, count in batch.rules.items():
-            metrics.rule_hits.labels(rule).inc(count)
-        age = metrics.mention_age.labels(STAGE)
-        for value in batch.ages:
-            age.observe(value + seconds)
-        if batch.heartbeat:
-            metrics.heartbeat.labels(STAGE).set(batch.heartbeat.timestamp())
