@@ -34,6 +34,10 @@ _SKETCH: Final = 24
 _SHORT: Final = 3  # letters
 _ADDRESS_WORDS: Final = 3  # t, co, xyz: what is left of an address after its protocol
 _MAX_CACHED: Final = 50_000
+MOST_MARKS: Final = 2
+"""Batches that can be undone: one whose transaction is under way, and the next one."""
+
+Step = tuple[Callable[..., None], tuple[Any, ...]]
 
 
 class Remembered(Struct, frozen=True, kw_only=True):
@@ -58,9 +62,12 @@ class _Story:
 
 
 class Mark:
-    """A point to go back to; only the newest of a memory is good."""
+    """A point to go back to; only the newest two of a memory are good."""
 
-    __slots__ = ()
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []  # what undoes what was done since, oldest first
 
 
 class _Hashes(dict[str, int]):
@@ -98,8 +105,8 @@ class Memory:
         self._max_stories = min(limit, MAX_STORIES)
         self._hashes = _Hashes()
         self._long = _LongHashes()
-        self._mark: Mark | None = None
-        self._journal: list[tuple[Callable[..., None], tuple[Any, ...]]] = []  # what undoes what was done since
+        self._marks: deque[Mark] = deque(maxlen=MOST_MARKS)
+        self._steps: list[Step] | None = None  # of the newest mark
 
     def __len__(self) -> int:
         return len(self._latest)
@@ -113,8 +120,8 @@ class Memory:
     def remember(self, mention_id: str, remembered: Remembered) -> None:
         """Remember a judged mention; the oldest is forgotten when there are more than `limit`."""
         event = (mention_id, remembered)
-        if self._mark is not None:
-            self._journal.append((self._unremember, (mention_id, self._latest.get(mention_id))))
+        if self._steps is not None:
+            self._steps.append((self._unremember, (mention_id, self._latest.get(mention_id))))
         self._events.append(event)
         self._latest[mention_id] = remembered
         if len(self._events) > self._limit:
@@ -125,8 +132,8 @@ class Memory:
         is_latest = self._latest.get(mention_id) is remembered
         if is_latest:
             del self._latest[mention_id]
-        if self._mark is not None:
-            self._journal.append((self._unforget, (event, is_latest)))
+        if self._steps is not None:
+            self._steps.append((self._unforget, (event, is_latest)))
 
     # --------------------------------------------------------------------------------------------- stories
 
@@ -175,7 +182,7 @@ class Memory:
             self._put(best, None)
             return best.id
         story = _Story(_digest(" ".join(_long_words(tokens) if words is None else words)), array("I", smallest), keys)
-        self._put(story, [index.get(key) for key in keys] if self._mark is not None else None)
+        self._put(story, [index.get(key) for key in keys] if self._steps is not None else None)
         for key in keys:
             index[key] = story
         return story.id
@@ -184,8 +191,8 @@ class Memory:
         """Put a story at the end of the queue; `replaced` is what its keys led to before, None for a known story."""
         story.queued += 1
         self._queue.append(story)
-        if self._mark is not None:
-            self._journal.append((self._unput, (story, replaced)))
+        if self._steps is not None:
+            self._steps.append((self._unput, (story, replaced)))
         if len(self._queue) > self._max_stories:
             self._drop()
 
@@ -198,23 +205,30 @@ class Memory:
                 if self._index.get(key) is story:
                     del self._index[key]
                     gone.append(key)
-        if self._mark is not None:
-            self._journal.append((self._undrop, (story, gone)))
+        if self._steps is not None:
+            self._steps.append((self._undrop, (story, gone)))
 
     # ------------------------------------------------------------------------------------------------ undo
 
     def mark(self) -> Mark:
-        """Return a point to go back to, and give up going back to an earlier one: what came before it stays."""
-        self._mark = Mark()
-        self._journal.clear()
-        return self._mark
+        """Return a point to go back to. The one before it stays good, too; what came before that stays as it is."""
+        made = Mark()
+        self._marks.append(made)
+        self._steps = made.steps
+        return made
 
     def undo(self, mark: Mark) -> None:
-        """Go back to the mark as if nothing had been remembered since. Raises ValueError when it is not the newest."""
-        if mark is not self._mark:
-            raise ValueError("this mark was replaced by a newer one: undo only the batch that was marked last")
-        while self._journal:
-            step, arguments = self._journal.pop()
+        """Go back to the mark as if nothing had been remembered since. Raises ValueError when it is too old."""
+        if not any(mark is one for one in self._marks):
+            raise ValueError("this mark was replaced by newer ones: undo only the two batches that were marked last")
+        while self._marks[-1] is not mark:
+            self._take_back(self._marks.pop())
+        self._take_back(mark)
+        self._steps = mark.steps
+
+    def _take_back(self, mark: Mark) -> None:
+        while mark.steps:
+            step, arguments = mark.steps.pop()
             step(*arguments)
 
     def _unremember(self, mention_id: str, before: Remembered | None) -> None:

@@ -1,7 +1,8 @@
-"""What one transaction of triage does, gathered before anything is counted: an aborted one leaves no trace."""
+"""What one transaction of triage does, gathered before anything is sent or counted: an aborted one leaves no trace."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,16 @@ from pipeline.contract.events import JudgedMention, Outcome, Reason
 from pipeline.contract.metrics import Metrics
 from pipeline.core.pulse import PulseBatch
 
+Record = tuple[str, bytes | None, str | bytes | None, int, Any]
+"""Topic, value, key, partition, headers."""
+
 
 class Batch:
-    """The sums of one batch, its pulse, and from where to begin again should it be undone."""
+    """What is written, its sums, its pulse, and from where to begin again should it be undone."""
 
     def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.records: list[Record] = []
         self.received = 0
         self.processed = 0
         # Plain dicts that count: a Counter finds what it has not seen yet in Python, not in C.
@@ -31,6 +37,11 @@ class Batch:
         self.marks: dict[int, Any] = {}  # by partition: where its memory stood
         self.first: dict[int, int] = {}  # by partition: the first offset of the batch
         self.next: dict[int, int] = {}  # by partition: the offset to commit
+
+    def send(self, topic: str, value: bytes | None, key: str | bytes | None, headers: Any, partition: int = -1) -> None:
+        """Add a record. Partition -1 is the one of its key."""
+        self.sent[topic] += 1
+        self.records.append((topic, value, key, partition, headers))
 
     def add(self, judged: JudgedMention, now: datetime, *, is_first: bool) -> None:
         """Count a mention that was judged. One that is not the first of its id is an edit, and no second voice."""
@@ -51,8 +62,9 @@ class Batch:
         if not judged.backfill:
             self.ages.append((now - judged.collected_at).total_seconds())
 
-    def count(self, metrics: Metrics, stage: str, seconds: float) -> None:
-        """Move the counters, once the transaction is committed. `seconds` is what it took."""
+    def count(self, metrics: Metrics, stage: str) -> None:
+        """Move the counters, once the transaction is committed."""
+        seconds = time.monotonic() - self.began
         metrics.received.labels(stage).inc(self.received)
         metrics.processed.labels(stage).inc(self.processed)
         metrics.transactions.labels(stage, "committed").inc()

@@ -15,14 +15,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from pipeline.broker.client import steady
 from pipeline.config.model import Config
 from pipeline.contract import codec
-from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
+from pipeline.contract.errors import BrokerUnavailableError, InvalidMessageError
 from pipeline.contract.events import Erasure, Heartbeat, JudgedMention, Mention, Pulse, Reason
-from pipeline.contract.failpoints import POINTS
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
 from pipeline.core.triage import Discard, Triage
@@ -31,26 +30,16 @@ from pipeline.runtime.batch import Batch
 from pipeline.runtime.lag import behind
 from pipeline.runtime.memories import restore
 from pipeline.runtime.reading import Message
+from pipeline.runtime.transactions import Transactions, fenced, is_fatal
 from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, MENTIONS, PULSE
 
 STAGE: Final = "triage"
 GROUP: Final = "earshot-triage"
 DEAD: Final = MENTIONS + "-dlq"
-TRANSACTION_TIMEOUT: Final = 10.0  # seconds until the broker aborts what a dead worker left open
-COMMIT_TIMEOUT: Final = 15.0  # seconds; a commit or an abort that takes longer is left to a new process
 SOURCE: Final = "/earshot/triage"
-_FATAL: Final = (
-    KafkaError._FATAL,  # noqa: SLF001
-    KafkaError._FENCED,  # noqa: SLF001
-)
 
 log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
-
-
-def _is_fatal(error: KafkaError) -> bool:
-    """Whether a client is of no use any more after this error; a consumer's does not always say so itself."""
-    return error.fatal() or error.code() in _FATAL
 
 
 class TriageWorker:
@@ -100,20 +89,8 @@ class TriageWorker:
                 "fetch.message.max.bytes": 2_097_152,
             },
         )
-        self.producer = Producer(
-            {
-                **self.client,
-                **steady(),
-                "transactional.id": f"earshot-triage-{instance}",
-                "transaction.timeout.ms": int(TRANSACTION_TIMEOUT * 1000),
-                "client.id": f"earshot-triage-{instance}",
-                "partitioner": "murmur2_random",
-                "linger.ms": 5,
-                "compression.type": "lz4",
-                "message.max.bytes": 2_500_000,
-                "queue.buffering.max.messages": 500_000,
-                "queue.buffering.max.kbytes": 262_144,
-            }
+        self.transactions = Transactions(
+            self.client, metrics, stage=STAGE, name=f"earshot-triage-{instance}", reads=MENTIONS
         )
 
     def stop(self) -> None:
@@ -123,13 +100,19 @@ class TriageWorker:
     def run(self) -> None:
         """Work until `stop()`. Raises FencedError, DeadLetterLimitError or BrokerUnavailableError."""
         try:
-            self._begin()
+            self.transactions.begin()
+            self.consumer.subscribe(
+                [MENTIONS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            )
             while not self._stopping:
                 messages = self._read()
                 self.alive_at = time.monotonic()
                 if messages:
                     self._carry(messages)
+                elif self.transactions.is_idle:
+                    self._settle()
                 self.metrics.lag.labels(STAGE, MENTIONS).set(behind(self.consumer, MENTIONS, self.next))
+            self._settle()
         except KafkaException as error:  # what could not be undone either: a new process begins where this one did
             raise BrokerUnavailableError(
                 f"Kafka at {self.client.get('bootstrap.servers')} does not answer: {error.args[0].str()}. What was not "
@@ -137,17 +120,8 @@ class TriageWorker:
             ) from None
         finally:
             self.is_ready = False
+            self.transactions.close()
             self.consumer.close()
-
-    def _begin(self) -> None:
-        try:
-            self.producer.init_transactions(COMMIT_TIMEOUT)
-        except KafkaException as error:
-            raise BrokerUnavailableError(
-                f"Kafka does not answer at {self.client.get('bootstrap.servers')}: {error.args[0].str()}. "
-                "Is it running, and is --broker right?"
-            ) from None
-        self.consumer.subscribe([MENTIONS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # Memories are rebuilt with the first message of a partition: a callback must not take long.
@@ -160,6 +134,7 @@ class TriageWorker:
         for place in partitions:
             self.next.pop(place.partition, None)
             self.memories.pop(place.partition, None)
+        self._settle()  # while we may still commit what we have done: nobody has to do it again
 
     def _read(self) -> list[Message]:
         """Wait for a first message, then gather for `linger` or until the batch is full: few wait short, many share a commit."""
@@ -169,52 +144,31 @@ class TriageWorker:
             found += self.consumer.consume(batch - 1, self.config.triage.linger)
         for message in found:
             error = message.error()
-            if error is not None and _is_fatal(error):
-                raise self._fenced(error)
+            if error is not None and is_fatal(error):
+                raise fenced(error, self.metrics, STAGE)
         return [message for message in found if message.error() is None]  # librdkafka mends the other errors itself
 
     def _carry(self, messages: Sequence[Message]) -> None:
-        """Move one batch in one transaction; after an abort go back to where it began."""
-        began = time.monotonic()
+        """Judge one batch while the one before is committed, then start its transaction."""
+        if any(message.partition() not in self.memories for message in messages):
+            if not self._settle():
+                return
+            self._restore(messages)
         batch = Batch()
         now = self.clock()
-        self._restore(messages)
-        self.producer.begin_transaction()
-        try:
-            if POINTS:
-                POINTS.reach("triage.before_produce")
-            for message in messages:
-                self._message(message, batch, now)
-            if not batch.next:
-                self.producer.abort_transaction(COMMIT_TIMEOUT)
-                return
-            for pulse in batch.pulse.records(now):
-                self._send(batch, PULSE, codec.encode(pulse), pulse.brand, self._headers(Pulse, pulse.brand, now))
+        for message in messages:
+            self._message(message, batch, now)
+        for pulse in batch.pulse.records(now):
+            batch.send(PULSE, codec.encode(pulse), pulse.brand, self._headers(Pulse, pulse.brand, now))
+        if not self._settle(batch):
+            return  # what came before is read again, and this after it
+        if batch.next:
             self.limit.count(batch.received, sum(batch.dead.values()))
-            if POINTS:
-                self.producer.flush(COMMIT_TIMEOUT)
-                POINTS.reach("triage.after_produce")
-                POINTS.reach("triage.before_offsets")
-            offsets = [TopicPartition(MENTIONS, partition, offset) for partition, offset in batch.next.items()]
-            self.producer.send_offsets_to_transaction(offsets, self.consumer.consumer_group_metadata(), COMMIT_TIMEOUT)
-            if POINTS:
-                POINTS.reach("triage.before_commit")
-            self._commit()
-            if POINTS:
-                POINTS.reach("triage.after_commit")
-        except KafkaException as error:
-            self._abort(batch, error.args[0])
-            return
-        except BaseException:
-            self.producer.abort_transaction(COMMIT_TIMEOUT)
-            raise
-        for partition, offset in batch.next.items():
-            if partition in self.next:
-                self.next[partition] = offset
-        batch.count(self.metrics, STAGE, time.monotonic() - began)
+            self.transactions.send(batch, self.consumer.consumer_group_metadata())
+            self.next.update(batch.next)
 
     def _restore(self, messages: Sequence[Message]) -> None:
-        """Rebuild the memories that this batch needs, before its transaction begins.
+        """Rebuild the memories that this batch needs, while no transaction of ours is open.
 
         Restoring waits for transactions that are open on a partition: two workers that did so while their own were open
         would wait for each other.
@@ -224,34 +178,23 @@ class TriageWorker:
             if partition in self.next and partition not in self.memories:
                 self.memories[partition] = restore(self.client, partition, self.config.triage.dedup_window)
 
-    def _commit(self) -> None:
-        deadline = time.monotonic() + COMMIT_TIMEOUT
-        while True:
-            try:
-                self.producer.commit_transaction(COMMIT_TIMEOUT)
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > deadline:
-                    raise
+    def _settle(self, *later: Batch) -> bool:
+        """Wait for the transaction under way; where it was undone, undo it in memory and go back, `later` first.
 
-    def _abort(self, batch: Batch, error: KafkaError) -> None:
-        """Undo the batch in Kafka and in memory; the same mentions are read again by whoever has the partition."""
-        if _is_fatal(error):
-            raise self._fenced(error)
-        log.warning("transaction aborted", stage=STAGE, error=error.name())
-        self.metrics.transactions.labels(STAGE, "aborted").inc()
-        self.producer.abort_transaction(COMMIT_TIMEOUT)
-        for partition, mark in batch.marks.items():
-            if partition in self.memories:
-                self.memories[partition].undo(mark)
-        for partition, offset in batch.first.items():
-            if partition in self.next:
-                self.next[partition] = offset
-                self.consumer.seek(TopicPartition(MENTIONS, partition, offset))
-
-    def _fenced(self, error: KafkaError) -> FencedError:
-        self.metrics.transactions.labels(STAGE, "fenced").inc()
-        return FencedError(f"another worker has taken this one's place: {error.str()}")
+        The same mentions are read again by whoever has the partition. Returns whether all is well.
+        """
+        undone = self.transactions.settle()
+        if undone is None:
+            return True
+        for batch in (*later, undone):
+            for partition, mark in batch.marks.items():
+                if partition in self.memories:
+                    self.memories[partition].undo(mark)
+            for partition, offset in batch.first.items():
+                if partition in self.next:
+                    self.next[partition] = offset
+                    self.consumer.seek(TopicPartition(MENTIONS, partition, offset))
+        return False
 
     def _message(self, message: Message, batch: Batch, now: datetime) -> None:
         partition, offset = message.partition(), message.offset()
@@ -291,9 +234,9 @@ class TriageWorker:
             ("ce_brands", ",".join(judged.brands).encode()),
             ("ce_story", (judged.story or "").encode()),
         )
-        self._send(batch, ENRICHED, value, key, headers, message.partition())
+        batch.send(ENRICHED, value, key, headers, message.partition())
         for department in judged.departments:
-            self._send(batch, DEPARTMENT + department, value, key, headers)
+            batch.send(DEPARTMENT + department, value, key, headers)
         if judged.is_withdrawn:
             self._erase(mention, judged.departments, batch, now)
         batch.add(judged, now, is_first=is_first)
@@ -303,14 +246,14 @@ class TriageWorker:
         if discard.reason is Reason.HEARTBEAT:
             beat = Heartbeat(partition=partition, sent_at=mention.created_at, stage=STAGE, passed_at=now)
             headers = self._headers(Heartbeat, mention.id, now)
-            self._send(batch, PULSE, codec.encode(beat), f"heartbeat-{partition}", headers, partition)
+            batch.send(PULSE, codec.encode(beat), f"heartbeat-{partition}", headers, partition)
             batch.heartbeat = now
         elif discard.reason is Reason.WITHDRAWN:
             self._erase(mention, (), batch, now)
 
     def _erase(self, mention: Mention, departments: tuple[str, ...], batch: Batch, now: datetime) -> None:
         erasure = Erasure(id=mention.id, reason=mention.state, at=now, departments=departments)
-        self._send(batch, ERASURES, codec.encode(erasure), mention.id, self._headers(Erasure, mention.id, now))
+        batch.send(ERASURES, codec.encode(erasure), mention.id, self._headers(Erasure, mention.id, now))
 
     def _dead_letter(self, message: Message, batch: Batch, reason: Reason, error: str, now: datetime) -> None:
         batch.dead[reason.value] += 1
@@ -324,24 +267,7 @@ class TriageWorker:
             stage=STAGE,
             now=now,
         )
-        self._send(batch, DEAD, message.value(), message.key(), headers)
-
-    def _send(
-        self,
-        batch: Batch,
-        topic: str,
-        value: bytes | None,
-        key: str | bytes | None,
-        headers: Any,
-        partition: int = -1,
-    ) -> None:
-        batch.sent[topic] += 1
-        while True:
-            try:
-                self.producer.produce(topic, value, key, partition, headers=headers)
-                return
-            except BufferError:  # the local queue is full: wait for the broker, never grow
-                self.producer.poll(0.1)
+        batch.send(DEAD, message.value(), message.key(), headers)
 
     def _headers(self, event: type, event_id: str, now: datetime, *extra: tuple[str, bytes]) -> codec.Headers:
         return codec.headers(event, event_id=event_id, source=SOURCE, at=now, extra=extra)

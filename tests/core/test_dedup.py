@@ -153,17 +153,26 @@ def test_equal_words_have_the_same_story_in_every_process():
     assert ids == {Memory(100).story(words("42 " + LONG.upper() + " http://t.co/z1"), "y:2") + "\n"}
 
 
-def test_undo_goes_back_to_the_newest_mark_only():
+def test_undo_goes_back_to_either_of_the_newest_two_marks():
     memory = Memory(10)
     first = memory.mark()
+    memory.remember("x:0", seen())
     second = memory.mark()
-    with pytest.raises(ValueError, match="replaced by a newer one"):
-        memory.undo(first)
     memory.remember("x:1", seen())
-    memory.undo(second)
+    third = memory.mark()
     memory.remember("x:2", seen())
+    with pytest.raises(ValueError, match="replaced by newer ones"):
+        memory.undo(first)
+    memory.undo(third)
+    assert len(memory) == 2
+    memory.remember("x:2", seen())
+    memory.undo(second)
+    assert len(memory) == 1
+    memory.remember("x:3", seen())
     memory.undo(second)  # the batch is read again and aborted again
-    assert len(memory) == 0
+    assert len(memory) == 1
+    with pytest.raises(ValueError, match="replaced by newer ones"):
+        memory.undo(third)
 
 
 pool = [
@@ -192,14 +201,21 @@ def do(memory: Memory, steps: list[tuple]) -> list[str]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(1, 6), st.lists(step, max_size=20), st.lists(step, max_size=20), st.lists(step, max_size=10))
-def test_undo_restores_exactly(limit, before, batch, after):
+@given(
+    st.integers(1, 6),
+    st.lists(step, max_size=20),
+    st.lists(st.lists(step, max_size=20), min_size=1, max_size=2),
+    st.lists(step, max_size=10),
+)
+def test_undo_restores_exactly(limit, before, batches, after):
     memory = Memory(limit)
     do(memory, before)
     expected = copy.deepcopy(memory)
-    mark = memory.mark()
-    do(memory, batch)
-    memory.undo(mark)
+    marks = []
+    for batch in batches:
+        marks.append(memory.mark())
+        do(memory, batch)
+    memory.undo(marks[0])
     assert state(memory) == state(expected)
     assert do(memory, after) == do(expected, after)
     assert state(memory) == state(expected)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from pipeline.config.model import Config
 from pipeline.contract import codec
@@ -21,6 +21,7 @@ from pipeline.contract.events import JudgedMention, Mention, Pulse, State
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime import replay
 from pipeline.runtime.reading import Reader
+from pipeline.runtime.transactions import Transactions
 from pipeline.runtime.triage import STAGE, TriageWorker
 
 pytestmark = pytest.mark.kafka
@@ -253,6 +254,31 @@ def test_a_worker_that_would_dead_letter_everything_stops_and_replay_brings_all_
     assert not any(name.startswith("dlq_") for message in mentions for name, _ in message.headers() or [])
 
 
+def test_an_aborted_batch_and_the_one_behind_it_are_done_again(own_kafka, monkeypatch):
+    """While one batch is committed the next is judged: both go back, in Kafka and in memory."""
+    commit, tried, failed = Transactions._commit, [0], [0]
+
+    def now_and_then(self):
+        tried[0] += 1
+        if tried[0] % 3 == 0:
+            failed[0] += 1
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        commit(self)
+
+    monkeypatch.setattr(Transactions, "_commit", now_and_then)
+    mentions = [a_mention(number) for number in range(1000)]
+    send_mentions(own_kafka, [one for mention in mentions for one in (mention, mention)])
+    with Running(own_kafka, Config(version=1, triage={"batch": 50, "linger": 0.01})) as running:
+        until(lambda: running.received() >= 2000)
+    assert failed[0] > 5
+    assert running.value(running.metrics.transactions, "aborted") == failed[0]
+    assert ids(own_kafka, "mentions-enriched") == collections.Counter(mention.id for mention in mentions)
+    assert running.received() == 2000
+    assert running.value(running.metrics.discarded, "duplicate") == 1000
+    pulses = [codec.decode(Pulse, one.value()) for one in read(own_kafka, "pulse")]
+    assert sum(pulse.counts.mentions for pulse in pulses) == 1000
+
+
 def test_a_dry_run_says_why_and_sends_nothing(own_kafka):
     send(own_kafka, [(b"k", b'{"id": 5}')] * 3)
     with Running(own_kafka):
@@ -284,7 +310,7 @@ def test_past_mentions_go_through_todays_rules(own_kafka):
 
 def test_an_unreachable_broker_is_named():
     worker = TriageWorker(Config(version=1), {"bootstrap.servers": "127.0.0.1:1"}, Metrics(), instance="x")
-    import pipeline.runtime.triage as shell
+    import pipeline.runtime.transactions as shell
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shell, "COMMIT_TIMEOUT", 1.0)
