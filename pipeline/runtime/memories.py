@@ -12,12 +12,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from confluent_kafka import Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, TopicPartition
 
 from pipeline.contract.codec import header
 from pipeline.contract.errors import BrokerUnavailableError
 from pipeline.core.dedup import Memory, Remembered
+from pipeline.runtime.reading import end_of
 from pipeline.topology import ENRICHED
 
 RESTORE_TIMEOUT: Final = 60.0  # seconds; longer than any transaction may stay open
@@ -50,13 +50,7 @@ def restore(client: Mapping[str, Any], partition: int, limit: int) -> Memory:
     """
     memory = Memory(limit)
     place = TopicPartition(ENRICHED, partition)
-    admin = AdminClient(dict(client))
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    end: int = (
-        admin.list_offsets({place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)[place]
-        .result(RESTORE_TIMEOUT)
-        .offset
-    )
+    end = end_of(client, place, RESTORE_TIMEOUT)
     if end <= 0:
         return memory
     consumer = Consumer(

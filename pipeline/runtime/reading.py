@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from pipeline.contract.errors import BrokerUnavailableError
 
@@ -17,6 +18,26 @@ Message = Any
 Start = Literal["beginning", "end"] | datetime | int
 
 _SOON: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
+def end_of(client: Mapping[str, Any], place: TopicPartition, timeout: float) -> int:
+    """Return the next offset of a partition, open transactions included. One that was just made has its leader in a moment.
+
+    Raises KafkaException when there is no answer within `timeout` seconds.
+    """
+    admin = AdminClient(dict(client))
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    deadline = time.monotonic() + timeout
+    while True:
+        asked = admin.list_offsets({place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        try:
+            end: int = asked[place].result(timeout).offset
+        except KafkaException as error:
+            if error.args[0].code() not in _SOON or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return end
 
 
 class Reader:

@@ -1,9 +1,10 @@
 """Reading topics that were made a moment ago."""
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from pipeline.contract.errors import BrokerUnavailableError
 from pipeline.runtime import reading
@@ -58,3 +59,36 @@ def test_another_error_is_not_waited_for(made):
     with pytest.raises(BrokerUnavailableError):
         reading.Reader({"bootstrap.servers": "x"}, ["mentions"])
     assert consumer.asked == 1
+
+
+class Asked:
+    """Stands in for an admin client that knows the end of a partition after `patience` refusals."""
+
+    def __init__(self, error, patience):
+        self.error, self.patience, self.asked = error, patience, 0
+
+    def list_offsets(self, places, **_):
+        self.asked += 1
+        answer = Future()
+        if self.asked <= self.patience:
+            answer.set_exception(KafkaException(KafkaError(self.error)))
+        else:
+            answer.set_result(SimpleNamespace(offset=7))
+        return dict.fromkeys(places, answer)
+
+
+def test_the_end_of_a_partition_that_was_just_made_is_waited_for(monkeypatch):
+    admin = Asked(KafkaError.NOT_LEADER_FOR_PARTITION, 2)
+    monkeypatch.setattr(reading, "AdminClient", lambda _: admin)
+    assert reading.end_of({}, TopicPartition("mentions-enriched", 0), 5.0) == 7
+    assert admin.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "timeout"), [(KafkaError.NOT_LEADER_FOR_PARTITION, 0.0), (KafkaError.TOPIC_AUTHORIZATION_FAILED, 5.0)]
+)
+def test_an_end_that_is_not_told_is_an_error(monkeypatch, error, timeout):
+    monkeypatch.setattr(reading, "AdminClient", lambda _: Asked(error, 1000))
+    with pytest.raises(KafkaException) as raised:
+        reading.end_of({}, TopicPartition("mentions-enriched", 0), timeout)
+    assert raised.value.args[0].code() == error
