@@ -1,4 +1,4 @@
-"""The role `connectors`: all enabled sources of the configuration, and the heartbeats."""
+"""The role `connectors`: all enabled sources of the configuration, the heartbeats, and the erasures of raw payloads."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from connectors import assignment, registry
 from connectors.account import Accounts
 from connectors.base import Connector, mention, read_settings, secrets_of, utc_now
+from connectors.erasing import erase_raw
 from connectors.http import Http, make_client
 from connectors.lasting import Lasting
 from connectors.publisher import KafkaPublisher, Publisher
@@ -76,7 +77,7 @@ async def serve(
     *,
     make_publisher: MakePublisher | None = None,
 ) -> None:
-    """Run the sources that are this process's share, and heartbeats, until `stop`.
+    """Run the sources that are this process's share, heartbeats and erasures, until `stop`.
 
     `client` are aiokafka's connection arguments. A source whose settings are wrong is shown as refused with the
     reason and stops nothing else. Raises nothing on purpose: Kafka being away is waited out.
@@ -85,7 +86,10 @@ async def serve(
     make = make_publisher or (lambda name: KafkaPublisher(client, name, lasting=lasting))
     async with make_client(config.contact) as http:
         sources = _Sources(config, http, metrics, on_state, make)
-        beating = asyncio.create_task(heartbeats(client, metrics, config.heartbeat_interval))
+        beside = [
+            asyncio.create_task(heartbeats(client, metrics, config.heartbeat_interval)),
+            asyncio.create_task(erase_raw(client)),
+        ]
         try:
             while not stop.is_set():
                 try:
@@ -96,10 +100,11 @@ async def serve(
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), ASK_AGAIN)
         finally:
-            beating.cancel()
+            for task in beside:
+                task.cancel()
             await sources.run_only(set())
             await sources.close()
-            await asyncio.gather(beating, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 class _Sources:
