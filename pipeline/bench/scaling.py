@@ -1,13 +1,16 @@
-"""`earshot bench scaling`: two triage workers on the same topic against one, and what the broker takes of the machine."""
+"""`earshot bench scaling`: two triage workers on the same topic against one, what the broker takes, what more would need."""
 
 from __future__ import annotations
 
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pipeline.bench.messages import config, fill
+from pipeline.bench.sizing import RATES, Costs, Terms, need
 from pipeline.bench.workers import running, wait
 from pipeline.broker import admin
 from pipeline.runtime.declared import declared
@@ -23,6 +26,11 @@ def _cpu(pid: int) -> float:
     for part in found.stdout.strip().replace("-", ":").split(":"):
         seconds = seconds * 60 + float(part or 0)
     return seconds
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes that a folder's files take on the disk: a log's index is a large file with little in it."""
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
 
 
 def _rate(client: Mapping[str, Any], workers: int, count: int, seed: int) -> tuple[float, float]:
@@ -44,16 +52,16 @@ def _rate(client: Mapping[str, Any], workers: int, count: int, seed: int) -> tup
 
 
 def measure(
-    client: Mapping[str, Any], broker: int | None, *, count: int, rounds: int, say: Callable[[str], None]
+    client: Mapping[str, Any], broker: int, data: Path, *, count: int, rounds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return mentions a second with one and with two workers, and what a mention costs workers and broker.
+    """Return mentions a second with one and with two workers, what a mention costs, and what many more would need.
 
-    The broker must be empty; `broker` is its process id, where it is one of this machine.
+    The broker must be empty; `broker` is its process id, `data` where it keeps its data.
     """
     admin.apply(client, declared(config()))
     rates: dict[int, list[float]] = {1: [], 2: []}
     costs: dict[int, list[float]] = {1: [], 2: []}
-    before = _cpu(broker) if broker else 0.0
+    before, held = _cpu(broker), _size(data)
     for number in range(rounds):
         for workers in (1, 2):
             say(f"round {number + 1} of {rounds}: {workers} workers")
@@ -61,14 +69,16 @@ def measure(
             rates[workers].append(rate)
             costs[workers].append(cost)
     median = {workers: sorted(values)[len(values) // 2] for workers, values in rates.items()}
-    result: dict[str, Any] = {
+    microseconds = {workers: sorted(values)[len(values) // 2] * 1e6 for workers, values in costs.items()}
+    judged = 2 * rounds * count
+    found = Costs(microseconds[2] / 1e6, (_cpu(broker) - before) / judged, (_size(data) - held) / judged)
+    return {
         "mentions": count,
         "per_second": {str(workers): values for workers, values in rates.items()},
         "two_against_one": median[2] / median[1],
-        "worker_microseconds": {
-            str(workers): sorted(values)[len(values) // 2] * 1e6 for workers, values in costs.items()
-        },
+        "worker_microseconds": {str(workers): value for workers, value in microseconds.items()},
+        "broker_microseconds": found.broker * 1e6,
+        "stored_bytes": found.stored,
+        "needs": [asdict(need(rate, found)) for rate in RATES],
+        "assumed": asdict(Terms()),
     }
-    if broker:
-        result["broker_microseconds"] = (_cpu(broker) - before) / (2 * rounds * count) * 1e6
-    return result

@@ -111,7 +111,7 @@ def scaling(mentions: int, rounds: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder)) as kafka:
         client = {"bootstrap.servers": kafka.bootstrap}
-        _print(measure(client, kafka.pid, count=mentions, rounds=rounds, say=_say))
+        _print(measure(client, kafka.pid, Path(folder), count=mentions, rounds=rounds, say=_say))
 
 
 @bench.command()
