@@ -5,8 +5,9 @@
                    ├─> connector-checkpoints       ├─> department-review       (not sure, or quarantined)
                    ├─> connector-memory            ├─> pulse ── reputation ──> alerts ── notify ──> on-call
                    ├─> mentions-raw (if wanted)    ├─> erasures          └──> heartbeats ──┘
-                   └─> coverage                    │
-                                                   └─> mentions-dlq
+                   └─> coverage                    ├─> mentions-dlq
+                                                   └─> feedback ── learning ──> lessons ──> every triage worker
+    departments ── command, webhook ──────────────────────^
 
 Read `STAGES` for who reads and writes what, `topics()` for how each topic is kept. `earshot topics show` prints both.
 """
@@ -35,6 +36,8 @@ CHECKPOINTS: Final = "connector-checkpoints"
 MEMORY: Final = "connector-memory"
 RAW: Final = "mentions-raw"
 BRANDS: Final = "reputation-brands"
+FEEDBACK: Final = "feedback"
+LESSONS: Final = "lessons"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ STAGES: Final = (
     Stage(
         "triage",
         "confluent-kafka",
-        (MENTIONS,),
-        (ENRICHED, DEPARTMENT + "*", PULSE, ERASURES, MENTIONS + "-dlq"),
+        (MENTIONS, LESSONS),
+        (ENRICHED, DEPARTMENT + "*", PULSE, ERASURES, FEEDBACK, MENTIONS + "-dlq"),
         "match, deduplicate, judge, route, count",
     ),
     # Pulse and Tick in, Alert out; states, alerts and the offset in one transaction a partition.
@@ -72,6 +75,15 @@ STAGES: Final = (
         (PULSE, BRANDS),
         (ALERTS, HEARTBEATS, BRANDS, PULSE + "-dlq"),
         "fold windows, find incidents",
+    ),
+    # Feedback in, Lesson out; lessons and offset in one transaction. Feedback also comes from outside: the command
+    # `earshot feedback` and the webhook that this role serves.
+    Stage(
+        "learning",
+        "confluent-kafka",
+        (FEEDBACK, LESSONS),
+        (LESSONS, FEEDBACK + "-dlq"),
+        "take labels, learn, compare, keep versions",
     ),
     # Alert in, notification out; at least once, with a key that lets receivers drop repeats.
     Stage("notify", "aiokafka", (ALERTS, HEARTBEATS), (ALERTS + "-dlq",), "tell on-call, repeat until resolved"),
@@ -157,8 +169,25 @@ def topics(
             cleanup="compact,delete",
             retention=raw_retention,
         ),
+        # One partition each: labels are learned in one order, and everybody reads the same one.
+        topic(FEEDBACK, events.Feedback, "id", "what people say about decisions", partitions=1, retention=90 * DAY),
+        topic(
+            LESSONS,
+            events.Lesson,
+            "lesson/number",
+            "what was learned, in order, and the models that came of it",
+            partitions=1,
+            cleanup="compact",
+            retention=None,
+            also=(events.KeptModel,),
+        ),
         *(
             topic(f"{name}-dlq", event, "as received", f"dead letters of {name}", partitions=1, retention=90 * DAY)
-            for name, event in ((MENTIONS, mentions), (PULSE, events.Pulse), (ALERTS, events.Alert))
+            for name, event in (
+                (MENTIONS, mentions),
+                (PULSE, events.Pulse),
+                (ALERTS, events.Alert),
+                (FEEDBACK, events.Feedback),
+            )
         ),
     )

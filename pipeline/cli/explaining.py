@@ -97,4 +97,6 @@ def _terms(terms: tuple[str, ...]) -> str:
 
 def _foot(judged: JudgedMention) -> str:
     judged_at = f", decided {judged.judged_at:%Y-%m-%d %H:%M:%S} UTC" if judged.judged_at else ""
-    return f"[dim]{escape(safe(judged.id, 120))}, rules and model {escape(judged.decision.version)}{judged_at}[/]"
+    learned = f", learned {escape(safe(judged.decision.learned, 40))}" if judged.decision.learned else ""
+    version = escape(judged.decision.version)
+    return f"[dim]{escape(safe(judged.id, 120))}, rules and model {version}{learned}{judged_at}[/]"

@@ -15,10 +15,10 @@ from pipeline.cli.options import broker_option, config_option, fail, load
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pipeline.config.model import Config
     from pipeline.contract.events import JudgedMention, Mention
+    from pipeline.core.learning.gate import Gate
     from pipeline.core.triage import Triage
-
-WINDOWS = (2_000, 20_000)  # last records of each partition that `explain` looks through before it reads everything
 
 
 @click.command()
@@ -36,16 +36,20 @@ def triage(config_path: Path | None, feedback: Path | None, files: tuple[Path, .
     number; the others go on, and the exit code is 1.
     """
     from datetime import UTC, datetime
+    from functools import partial
 
     from pipeline.core.dedup import Memory
+    from pipeline.core.learning.gate import Gate
     from pipeline.core.triage import Triage
 
-    judge = Triage(load(config_path))
+    config = load(config_path)
+    judge = Triage(config)
     now = datetime.now(UTC)
     lines = Lines()
     if feedback is not None:
+        gate = Gate(config.learning)
         for number, row in lines.of([feedback]):
-            lines.attempt(str(feedback), number, lambda row=row: _learn(judge, row, now))  # type: ignore[misc]
+            lines.attempt(str(feedback), number, partial(_learn, judge, gate, config, row, number, now))
     memory = Memory(limit=_NO_LIMIT)
     with Output() as output:
         for number, row in lines.of(files or (Path("-"),)):
@@ -132,21 +136,26 @@ class Output:
         sys.exit(141)  # as a program ended by SIGPIPE
 
 
-def _learn(judge: Triage, row: Any, now: datetime) -> None:
-    from pipeline.contract.codec import mention_from_json
+def _learn(judge: Triage, gate: Gate, config: Config, row: Any, number: int, now: datetime) -> None:
+    """Learn a line of a file as the running system learns feedback; what it would pass over is a wrong line."""
     from pipeline.contract.errors import InvalidMessageError
+    from pipeline.contract.feedback import EXAMPLE, feedback_from_json
+    from pipeline.core.learning.gate import Refused
+    from pipeline.core.learning.taking import take
 
     if not isinstance(row, dict) or not isinstance(row.get("mention"), dict):
-        raise InvalidMessageError('write {"mention": {"id": "1", "text": "…"}, "department": "support"}')
-    said = {name: row[name] for name in ("department", "sentiment", "spam") if row.get(name) is not None}
-    if not said:
-        raise InvalidMessageError("nothing to learn: name a department, a sentiment, or whether it is spam")
-    for name in ("department", "sentiment"):
-        if not isinstance(said.get(name, ""), str):
-            raise InvalidMessageError(f"`{name}` must be a string")
-    if not isinstance(said.get("spam", False), bool):
-        raise InvalidMessageError("`spam` must be true or false")
-    judge.learn(mention_from_json({"id": "feedback", **row["mention"]}, now=now), **said)
+        raise InvalidMessageError(EXAMPLE)
+    given = {**row, "mention": {"id": f"line {number}", **row["mention"]}}
+    said = feedback_from_json(given, now=now, by="somebody")
+    if said.mention is None:
+        raise InvalidMessageError(EXAMPLE)
+    if said.department is not None and said.department not in judge.learnable:
+        known = ", ".join(sorted(judge.learnable))
+        raise InvalidMessageError(f"nothing is learned for department {said.department!r}; write one of {known}")
+    learned = list(take(judge, gate, config.learning, said, said.mention, now))
+    refused = [one for one in learned if isinstance(one, Refused)]
+    if refused or not learned:
+        raise InvalidMessageError(f"not learned: {(refused or [Refused.NOTHING])[0].value}")
 
 
 def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime) -> bytes:
@@ -220,20 +229,27 @@ def _discarded(given: object, mention: Mention | None, reason: str) -> dict[str,
 @click.option("--text", help="A text to judge now, with today's rules; no broker is needed.")
 @config_option
 @broker_option
+@click.option("--again", is_flag=True, help="With an ID: judge it again with what had been learned then, and compare.")
 @click.option("--json", "as_json", is_flag=True, help="The decision as JSON.")
 def explain(
-    mention_id: str | None, text: str | None, config_path: Path | None, broker: str | None, as_json: bool
+    mention_id: str | None, text: str | None, config_path: Path | None, broker: str | None, again: bool, as_json: bool
 ) -> None:
     """Why a mention went where it went: a TEXT now, or the mention with this ID as it was decided then.
 
     ID is `source:native_id`, as on the topics; the newest decision is shown.
     """
+    if again and mention_id is None:
+        fail("--again needs the ID of a mention: a text has no decision yet", code=2)
     if (mention_id is None) == (text is None):
         fail(
             "give either --text T or the ID of a mention, for example: earshot explain --text 'It keeps crashing'",
             code=2,
         )
-    judged = _now(text, config_path) if text is not None else _then(str(mention_id), config_path, broker)
+    compared = ""
+    if text is not None:
+        judged = _now(text, config_path)
+    else:
+        judged, compared = _then(str(mention_id), config_path, broker, again=again)
     if as_json:
         import msgspec
 
@@ -244,6 +260,8 @@ def explain(
     from pipeline.cli.explaining import explanation
 
     Console(highlight=False).print(explanation(judged))
+    if compared:
+        click.echo(compared)
 
 
 def _now(text: str, config_path: Path | None) -> JudgedMention:
@@ -273,47 +291,26 @@ def _now(text: str, config_path: Path | None) -> JudgedMention:
     return replace(anyway, outcome=Outcome.DISCARDED, reason=verdict.reason, brands=(), departments=())
 
 
-def _then(mention_id: str, config_path: Path | None, broker: str | None) -> JudgedMention:
+def _then(mention_id: str, config_path: Path | None, broker: str | None, *, again: bool) -> tuple[JudgedMention, str]:
+    """Return the newest decision about a mention; with `again` the one made anew, and how the two compare."""
+    from pipeline.cli.again import again as made_again
     from pipeline.cli.broker import attach
     from pipeline.contract.errors import BrokerUnavailableError
+    from pipeline.runtime.finding import newest
 
     config = load(config_path)
     try:
         with attach(broker, config) as client:
-            found = _newest(client, mention_id)
+            found = newest(client, [mention_id]).get(mention_id)
+            if found is not None and again:
+                return made_again(client, config, found)
     except BrokerUnavailableError as error:
         fail(str(error))
     if found is None:
         fail(
             f"no decision about {mention_id} is kept: it was about no brand, is older than the retention, or the id is wrong"
         )
-    return found
-
-
-def _newest(client: Any, mention_id: str) -> JudgedMention | None:
-    """Return the newest decision about a mention: the last records of each partition first, then all."""
-    from pipeline.contract import codec
-    from pipeline.contract.errors import InvalidMessageError
-    from pipeline.contract.events import JudgedMention
-    from pipeline.runtime.reading import Reader, Start
-    from pipeline.topology import ENRICHED
-
-    starts: tuple[Start, ...] = (*WINDOWS, "beginning")
-    for start in starts:
-        newest: tuple[int, bytes] | None = None
-        with Reader(client, [ENRICHED], start) as reader:
-            message: Any  # confluent-kafka's types allow headers and offsets that a read record never has
-            for message in reader.until_end():
-                event, _, _revision = (codec.header(message.headers(), "ce_id") or "").rpartition("@")
-                value = message.value()
-                if event == mention_id and value is not None:
-                    newest = (message.offset(), value)  # one conversation is in one partition, in order
-        if newest is not None:
-            try:
-                return codec.decode(JudgedMention, newest[1])
-            except InvalidMessageError as error:
-                fail(f"the record of {mention_id} at offset {newest[0]} is unreadable: {error}")
-    return None
+    return found, ""
 
 
 @click.group()

@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "detect": ("pipeline.cli.detect:detect", "CSV of counts to CSV with anomaly scores."),
     "tail": ("pipeline.cli.tail:tail", "What departments get, live."),
     "explain": ("pipeline.cli.judge:explain", "Why a mention went where it went."),
+    "feedback": ("pipeline.cli.feedback:feedback", "Say what is right about a mention: the router learns from it."),
     "evaluate": ("pipeline.cli.judge:evaluate", "Scores against labels."),
     "simulate": ("pipeline.cli.simulate:simulate", "Mentions of a made-up company, and the truth about them."),
     "replay": ("pipeline.cli.replay:replay", "Dead letters back, or past mentions through today's rules."),

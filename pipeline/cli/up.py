@@ -10,7 +10,7 @@ import click
 
 from pipeline.cli.options import broker_address, broker_option, config_option, fail, load
 
-ROLES = ("connectors", "triage", "reputation", "notify")
+ROLES = ("connectors", "triage", "reputation", "learning", "notify")
 
 
 def _address(text: str | None) -> tuple[str, int] | None:

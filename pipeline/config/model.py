@@ -120,6 +120,48 @@ class Triage(Part):
     dead_letter_window: Annotated[int, Field(ge=10)] = 1000
 
 
+class FeedbackWebhook(Part):
+    """An address to which other programs send feedback, signed as Standard Webhooks says."""
+
+    secret: Secret
+    """Where the secret is that senders sign with: whsec_ and base64."""
+    previous_secret: Secret | None = None
+    """The secret before, while senders change over; take it out afterwards."""
+    host: str = "127.0.0.1"
+    """The address to listen at; 0.0.0.0 for all. Put a proxy with TLS in front."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9479
+    """The port to listen at; 0 takes any that is free."""
+    path: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$")] = "/feedback"
+    """The path requests are sent to."""
+    tolerance: Annotated[Duration, Field(gt=0)] = 300
+    """How far the time of signing may be from now."""
+    max_body: Annotated[int, Field(ge=1_000, le=50_000_000)] = 1_000_000
+    """Bytes that a request may have."""
+
+
+class Learning(Part):
+    """What is learned from feedback, and how much anybody may teach."""
+
+    proof: Annotated[float, Field(ge=2, le=1_000_000)] = 5
+    """How many times better a candidate must have predicted the labels than what is in service, to replace it."""
+    stars: bool = True
+    """Whether the stars of reviews are labels of how their texts feel."""
+    stars_weight: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """How much the stars of a review count, beside 1 for a person's word."""
+    window: Duration = 86_400
+    """The time over which labels are counted against the limits below."""
+    per_author: Annotated[int, Field(ge=1)] = 2000
+    """Labels of one person that are learned in `window` at the most."""
+    per_source: Annotated[int, Field(ge=1)] = 10_000
+    """Labels about mentions of one source that are learned in `window` at the most."""
+    stars_per_author: Annotated[int, Field(ge=1)] = 5
+    """Reviews of one author whose stars are learned in `window` at the most."""
+    stars_per_source: Annotated[int, Field(ge=1)] = 500
+    """Reviews of one source whose stars are learned in `window` at the most."""
+    webhook: FeedbackWebhook | None = None
+    """Unset: feedback comes by the command and by Kafka only."""
+
+
 class AlertRules(Part):
     """When a brand's reputation has turned. One incident pages once."""
 
@@ -196,6 +238,8 @@ class Up(Part):
     reputation_workers: Annotated[int, Field(ge=1, le=64)] = 1
     connectors_workers: Annotated[int, Field(ge=1, le=16)] = 1
     notify_workers: Annotated[int, Field(ge=1, le=16)] = 1
+    learning_workers: Annotated[int, Field(ge=1, le=16)] = 1
+    """One learns, others take its place when it ends."""
 
 
 DEFAULT_DEPARTMENTS = {
@@ -220,6 +264,7 @@ class Config(Part):
     routing: Routing = Routing()
     campaigns: dict[Name, Campaign] = {}
     triage: Triage = Triage()
+    learning: Learning = Learning()
     alerts: Alerting = Alerting()
     notifiers: dict[Name, Notifier] = {}
     retention: Retention = Retention()

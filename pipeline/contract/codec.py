@@ -40,6 +40,9 @@ TYPES: Final[dict[type, str]] = {
     events.Checkpoint: "earshot.checkpoint.v1",
     events.Remembered: "earshot.remembered.v1",
     events.RawPayload: "earshot.raw-payload.v1",
+    events.Feedback: "earshot.feedback.v1",
+    events.Lesson: "earshot.lesson.v1",
+    events.KeptModel: "earshot.kept-model.v1",
 }
 """CloudEvents type of every event. The number grows only with a change that breaks readers."""
 
@@ -103,6 +106,11 @@ def _inside(kind: Any, name: str | None) -> list[Any]:
     else:
         found = [getattr(kind, place) for place in ("item_type", "value_type") if hasattr(kind, place)]
     return [inner for one in found for inner in getattr(one, "types", (one,))]
+
+
+def plain(judged: events.JudgedMention) -> events.Mention:
+    """Return the mention in a decision, without what was decided."""
+    return events.Mention(**{name: getattr(judged, name) for name in events.Mention.__struct_fields__})
 
 
 def headers(

@@ -183,6 +183,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spam_reasons: tuple[str, ...] = ()  # why it looks like spam
     nearly: str | None = None  # the department that came next
     confidence: Share = 0.0  # share of the best department
+    learned: str | None = None  # the version of what was learned that had its say; null where nothing learned had
 
 
 class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False):
@@ -374,3 +375,68 @@ class RawPayload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     connector: str  # the configured source instance
     at: Instant  # when it was read
     payload: str  # the object or frame as text, cut where it is very large
+
+
+class Voice(StrEnum):
+    """Who says it. A person's word weighs more than stars."""
+
+    PERSON = "person"  # somebody of the company
+    STARS = "stars"  # the stars that the author of a review gave
+
+
+class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody says about a mention: a department's answer, a correction, or the stars of a review.
+
+    At least one of `department`, `ours`, `done`, `sentiment` and `spam` says something. Without `mention` it is looked
+    up by `id` among the decisions that are kept.
+    """
+
+    id: str  # `source:native_id` of the mention; the record's key
+    at: Instant  # when it was said
+    by: str  # who says it: a person's name in the company; of stars the review's author
+    voice: Voice = Voice.PERSON  # whether a person or stars say it
+    department: str | None = None  # the department that it belongs to; with `ours` or `done` the one that answers
+    ours: bool = False  # who got it says: rightly so
+    done: bool = False  # who got it has dealt with it
+    sentiment: Label | None = None  # how it feels
+    spam: bool | None = None  # whether it is spam
+    mention: Mention | None = None  # the mention itself
+    departments: tuple[str, ...] = ()  # who had got it
+    rules: tuple[str, ...] = ()  # rules that had spoken when it was routed
+
+
+class About(StrEnum):
+    """What a lesson is about."""
+
+    DEPARTMENT = "department"  # where a mention belongs
+    SENTIMENT = "sentiment"  # how it feels
+    SPAM = "spam"  # whether it is spam
+
+
+class Lesson(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One label that was taken, as all workers learn it. Holds the words of a mention, not its text or author."""
+
+    number: Annotated[int, Meta(ge=1)]  # 1 first, one more with each; the record's key is `lesson/number`
+    id: str  # `source:native_id` of the mention
+    said_at: Instant  # when it was said
+    at: Instant  # when it was taken
+    about: About  # what it is about
+    truth: str  # what was said: one of the shipped departments, a feeling, `wanted` or `spam`
+    weight: Share = 1.0  # how much it counts, beside a person's word
+    author: str = ""  # whether a person or stars said it, and a digest of who
+    source: str = ""  # the source of the mention
+    words: tuple[str, ...] = ()  # what was read of the mention
+    rules: tuple[str, ...] = ()  # shipped rules that fired
+    feeling: Polarity = 0.0  # the shipped feeling, where it counts
+    known: tuple[float, ...] = ()  # what the shipped parts say, in log-odds, one a class
+
+
+class KeptModel(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of what was learned up to a lesson, so that not all lessons are needed to know it."""
+
+    number: Annotated[int, Meta(ge=1)]  # the last lesson it knows; the record's key is `kept/number/part`
+    part: Annotated[int, Meta(ge=0)]  # which part this is, 0 first
+    parts: Annotated[int, Meta(ge=1)]  # how many there are
+    version: str  # the version in service; empty where it is what is shipped
+    at: Instant  # when it was written down
+    data: bytes  # the part itself: all parts together are zlib and JSON, the learning stage's own business

@@ -27,6 +27,7 @@ NAMES: Final = tuple(
         ("connectors", ("before_send", "after_send", "before_commit", "after_commit")),
         ("triage", ("before_produce", "after_produce", "before_offsets", "before_commit", "after_commit")),
         ("reputation", ("before_fold", "before_produce", "after_produce", "before_commit", "after_commit")),
+        ("learning", ("before_commit", "after_commit")),
         ("notify", ("before_tell", "after_tell", "before_commit", "after_commit")),
     )
     for step in steps

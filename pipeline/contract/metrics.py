@@ -161,6 +161,66 @@ class Metrics:
         self.rule_hits = counter("earshot_rule_hits_total", "Mentions a routing rule spoke for.", "rule")
         self.languages = counter("earshot_mentions_language_total", "Relevant mentions by language.", "language")
 
+        # learning
+        self.feedback = counter(
+            "earshot_feedback_labels_total",
+            "Labels that were learned, by what the version in service had said and what was said.",
+            "about",
+            "said",
+            "truth",
+        )
+        self.feedback_departments = counter(
+            "earshot_feedback_departments_total",
+            "Feedback on decisions, by department that had the mention and whether rightly (right, wrong).",
+            "department",
+            "verdict",
+        )
+        self.feedback_rules = counter(
+            "earshot_feedback_rules_total",
+            "Feedback on decisions, by rule that had spoken and whether the mention went right (right, wrong).",
+            "rule",
+            "verdict",
+        )
+        self.feedback_requests = counter(
+            "earshot_feedback_requests_total", "Requests of the feedback webhook by outcome.", "outcome"
+        )
+        self.lesson_seconds = histogram(
+            "earshot_lesson_duration_seconds",
+            "From said to learned by a worker of the stage, whose next decision is made with it.",
+            _QUICK,
+            "stage",
+        )
+        self.lessons = gauge("earshot_lessons", "Number of the last lesson that a worker has learned.", "stage")
+        self.model_info = gauge(
+            "earshot_model_info",
+            "Always 1; the version in service is a label, empty where it is what is shipped.",
+            "about",
+            "version",
+        )
+        self.model_changes = counter(
+            "earshot_model_changes_total",
+            "Versions promoted, kept, rolled back or discarded.",
+            "about",
+            "change",
+        )
+        self.model_evidence = gauge(
+            "earshot_model_evidence_ratio",
+            "How many times better or worse (which) a candidate has predicted labels than the version kept.",
+            "about",
+            "which",
+        )
+        self.model_loss = gauge(
+            "earshot_model_loss",
+            "Mean log-loss on labels before they are learned: of shipped, service and candidate.",
+            "about",
+            "model",
+        )
+        self.model_drift = gauge(
+            "earshot_model_drift",
+            "Standard deviations by which the version in service was right more often than it said, lately.",
+            "about",
+        )
+
         # reputation and alerts
         self.brand_mentions = gauge("earshot_brand_mentions", "Mentions in the current window.", "brand")
         self.brand_baseline = gauge("earshot_brand_mentions_baseline", "What is usual for that window.", "brand")

@@ -11,17 +11,21 @@ is set; `pipeline.core.pulse` says in which minute they count.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from pipeline.config.model import Config, Route
 from pipeline.contract.events import (
+    About,
     Decision,
     Fired,
     JudgedMention,
     Label,
+    Lesson,
     Mention,
     Outcome,
     Priority,
@@ -33,6 +37,7 @@ from pipeline.core.departments import NO_ORDERS, REVIEW, Departments, Orders, Pl
 from pipeline.core.intents import Intent
 from pipeline.core.judged import bare, judged_from
 from pipeline.core.language import UNKNOWN, Identifier, primary
+from pipeline.core.learning.line import Predicted
 from pipeline.core.matching import CAMPAIGN, Early, Matched, Queries
 from pipeline.core.relevance import Running, own_accounts, whole_text, without_own
 from pipeline.core.routing.model import RoutingModel, stars
@@ -41,13 +46,15 @@ from pipeline.core.routing.wordings import words
 from pipeline.core.sentiment.score import Lexical, SentimentModel
 from pipeline.core.spam import score as score_spam
 from pipeline.core.spam import shipped as shipped_signs
-from pipeline.core.taught import Taught
+from pipeline.core.taught import LABELS, SPAM, Taught, even, odds
 
 HEARTBEAT: Final = "heartbeat"  # the source name of the connectors role's own mentions
 QUARANTINE: Final = 0.5  # spam score from which a person looks first
 LARGE_REACH: Final = 10_000  # followers from which a negative mention is urgent
 PROMISED_SOON: Final = 3600.0  # a department that answers within this many seconds gets its problems as urgent
 PRESSING: Final = frozenset({Intent.PROBLEM, Intent.COMPLAINT, Intent.REFUND_REQUEST})
+MOST_WORDS: Final = 300  # of a mention that are learned
+MOST_LETTERS: Final = 50  # of a word that is learned
 GONE: Final = "withdrawn"  # the story of what was taken back; marks it in the memory, which is rebuilt from headers
 _NO_FEELING: Final = Sentiment(label=Label.NEUTRAL, score=0.0, vader=None, confidence=0.0)
 _NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing": 0.0}
@@ -108,7 +115,8 @@ class Triage:
         self._max_age = config.triage.max_age
         self._identifier = Identifier()
         self._feeling: SentimentModel = Lexical()
-        self._taught = Taught()
+        self._taught = Taught(config.learning.proof)
+        self._learned: str | None = None
         self._fixed = repr((config.routing, config.routes, config.departments))
         self.version = self._digest()
 
@@ -139,33 +147,95 @@ class Triage:
             _remember(memory, verdict)
         return verdict
 
-    def learn(
+    # ------------------------------------------------------------------------------------------- what is learned
+
+    def lessons(
         self, mention: Mention, *, department: str | None = None, sentiment: str | None = None, spam: bool | None = None
-    ) -> None:
-        """Learn what a person says about a mention; `version` changes with it.
+    ) -> Iterator[Lesson]:
+        """Yield what a person's words about a mention teach, each lesson with `number` 1; nothing is learned by it.
 
         Raises ValueError with advice where the department stands for none of the four shipped ones, or the sentiment
         is none of negative, neutral and positive.
         """
-        seen = self._sense(mention, whole_text(mention), _NONE, ())
-        if department is not None:
-            canonical = self._departments.canonical.get(department)
-            if canonical is None:
-                known = ", ".join(sorted(self._departments.canonical))
-                raise ValueError(f"nothing is learned for department {department!r}; write one of {known}")
-            self._router.learn(
-                whole_text(mention),
-                seen.words,
-                self._router.look(seen.words, _known(seen.language)),
-                canonical,
-                sentiment=seen.sentiment.score,
-                rating=stars(mention.rating),
-                kind=mention.kind,
+        canonical = None if department is None else self._canonical(department)
+        if sentiment is not None and sentiment not in LABELS:
+            raise ValueError(f"{sentiment!r} is none of {', '.join(LABELS)}")
+        text = whole_text(mention)
+        found_words = words(text)
+        code = self._identifier.identify(text, mention.language, found_words).code
+        look = self._router.look(found_words, _known(code))
+        feeling = self._feeling.judge(text, code, found_words, mention.rating, look.intents)
+        kept = tuple(word[:MOST_LETTERS] for word in found_words[:MOST_WORDS])
+
+        def lesson(
+            about: About, truth: str, known: list[float], fired: tuple[str, ...] = (), felt: float = 0.0
+        ) -> Lesson:
+            return Lesson(
+                number=1,
+                id=mention.id,
+                said_at=mention.collected_at,
+                at=mention.collected_at,
+                about=about,
+                truth=truth,
+                source=mention.source,
+                words=kept,
+                rules=fired,
+                feeling=felt,
+                known=tuple(round(one, 4) for one in known),
             )
+
+        if canonical is not None:
+            known, fired = self._router.known(
+                text, found_words, look, sentiment=feeling.score, rating=stars(mention.rating), kind=mention.kind
+            )
+            yield lesson(About.DEPARTMENT, canonical, known, fired, feeling.score)
         if sentiment is not None:
-            self._taught.learn_sentiment(seen.words, seen.sentiment, sentiment)
+            yield lesson(About.SENTIMENT, sentiment, odds(feeling))
         if spam is not None:
-            self._taught.learn_spam(seen.words, seen.spam, is_spam=spam)
+            yield lesson(About.SPAM, SPAM[spam], even(score_spam(text, found_words)[0]))
+
+    @property
+    def learnable(self) -> frozenset[str]:
+        """The departments that something can be learned for: those that stand for one of the shipped four."""
+        return frozenset(self._departments.canonical)
+
+    def _canonical(self, department: str) -> str:
+        found = self._departments.canonical.get(department)
+        if found is None:
+            known = ", ".join(sorted(self._departments.canonical))
+            raise ValueError(f"nothing is learned for department {department!r}; write one of {known}")
+        return found
+
+    def teach(self, lesson: Lesson) -> Predicted:
+        """Learn one lesson; return what was said about it before. The next decision is made with it.
+
+        Raises ValueError where its truth is no class of what it is about.
+        """
+        predicted = self._taught.take(lesson)
+        self._adopt()
+        return predicted
+
+    def learn(
+        self, mention: Mention, *, department: str | None = None, sentiment: str | None = None, spam: bool | None = None
+    ) -> None:
+        """Learn what a person says about a mention, without limits. Raises ValueError as `lessons` does."""
+        for lesson in self.lessons(mention, department=department, sentiment=sentiment, spam=spam):
+            self.teach(replace(lesson, number=self._taught.number + 1))
+
+    @property
+    def taught(self) -> Taught:
+        """What was learned so far."""
+        return self._taught
+
+    @taught.setter
+    def taught(self, known: Taught) -> None:
+        self._taught = known
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Let what is in service now have its say."""
+        self._router.learner = self._taught.department
+        self._learned = self._taught.version or None
         self.version = self._digest()
 
     # ------------------------------------------------------------------------------------------- about a brand
@@ -208,7 +278,7 @@ class Triage:
         spam, spam_reasons = score_spam(text, found_words)
         look = self._router.look(found_words, _known(spoken.code))
         sentiment = self._feeling.judge(text, spoken.code, found_words, mention.rating, look.intents)
-        if self._taught.version:
+        if self._learned is not None:
             spam, sentiment = self._taught.spam(found_words, spam), self._taught.sentiment(found_words, sentiment)
         reading = self._router.read(
             text,
@@ -282,6 +352,7 @@ class Triage:
                 spam_reasons=seen.spam_reasons,
                 nearly=placing.nearly,
                 confidence=round(placing.confidence, 4),
+                learned=self._learned,
             ),
         )
 

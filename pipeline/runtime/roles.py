@@ -33,7 +33,7 @@ from pipeline.runtime import logs
 from pipeline.runtime.health import Health, end_when_dead, serve
 from pipeline.runtime.status import LAST_METRICS, Status, follow_parent
 
-ROLES: Final = ("connectors", "triage", "reputation", "notify")
+ROLES: Final = ("connectors", "triage", "reputation", "learning", "notify")
 STALLED: Final = 60.0  # seconds without a turn of its loop after which a role is not alive
 STOP_TIMEOUT: Final = 7.0  # seconds a role has to end in order; `earshot up` kills after 8, Kubernetes after 30
 log = structlog.get_logger(__name__)
@@ -211,6 +211,12 @@ def _triage(role: Role) -> None:
     worker.run()
 
 
+def _learning(role: Role) -> None:
+    from pipeline.runtime.learning.role import serve as serve_learning
+
+    serve_learning(role)
+
+
 def _reputation(role: Role) -> None:
     from pipeline.runtime.reputation.worker import serve as serve_reputation
 
@@ -227,5 +233,6 @@ _BODIES: Final[dict[str, Callable[[Role], None]]] = {
     "connectors": _connectors,
     "triage": _triage,
     "reputation": _reputation,
+    "learning": _learning,
     "notify": _notify,
 }

@@ -21,17 +21,19 @@ from pipeline.broker.client import steady
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, InvalidMessageError
-from pipeline.contract.events import Erasure, Heartbeat, JudgedMention, Mention, Pulse, Reason
+from pipeline.contract.events import Erasure, Feedback, Heartbeat, JudgedMention, Mention, Pulse, Reason, Voice
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
+from pipeline.core.learning.saying import of_stars
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
 from pipeline.runtime.batch import Batch
 from pipeline.runtime.lag import behind
+from pipeline.runtime.learning.following import Following
 from pipeline.runtime.memories import restore
 from pipeline.runtime.reading import Message
 from pipeline.runtime.transactions import Transactions, fenced, is_fatal
-from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, MENTIONS, PULSE
+from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, FEEDBACK, MENTIONS, PULSE
 
 STAGE: Final = "triage"
 GROUP: Final = "earshot-triage"
@@ -64,13 +66,23 @@ class TriageWorker:
         self.metrics = metrics
         self.clock = clock or (lambda: datetime.now(UTC))
         self.triage = Triage(config)
+        self.following = Following(
+            self.client, self.triage, metrics, STAGE, proof=config.learning.proof, clock=self.clock
+        )
         self.limit = dead_letters.Limit(config.triage.dead_letter_limit, config.triage.dead_letter_window)
         self.memories: dict[int, Memory] = {}
         self.next: dict[int, int | None] = {}  # partitions we have, with the next offset we will accept
         self.alive_at = time.monotonic()
         self.is_ready = False
         self._stopping = False
-        topics = [ENRICHED, PULSE, DEAD, ERASURES, *(DEPARTMENT + name for name in (*config.departments, "review"))]
+        topics = [
+            ENRICHED,
+            PULSE,
+            DEAD,
+            ERASURES,
+            FEEDBACK,
+            *(DEPARTMENT + name for name in (*config.departments, "review")),
+        ]
         metrics.declare(STAGE, reasons=[reason.value for reason in Reason], topics=topics)
         self.consumer = Consumer(
             {
@@ -101,12 +113,14 @@ class TriageWorker:
         """Work until `stop()`. Raises FencedError, DeadLetterLimitError or BrokerUnavailableError."""
         try:
             self.transactions.begin()
+            self.following.begin()
             self.consumer.subscribe(
                 [MENTIONS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
             )
             while not self._stopping:
                 messages = self._read()
                 self.alive_at = time.monotonic()
+                self.following.follow()
                 if messages:
                     self._carry(messages)
                 elif self.transactions.is_idle:
@@ -121,6 +135,7 @@ class TriageWorker:
         finally:
             self.is_ready = False
             self.transactions.close()
+            self.following.close()
             self.consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -239,7 +254,19 @@ class TriageWorker:
             batch.send(DEPARTMENT + department, value, key, headers)
         if judged.is_withdrawn:
             self._erase(mention, judged.departments, batch, now)
+        elif mention.rating is not None and judged.reason is None and self.config.learning.stars:
+            self._stars(mention, batch, now)
         batch.add(judged, now, is_first=is_first)
+
+    def _stars(self, mention: Mention, batch: Batch, now: datetime) -> None:
+        """Pass on what the stars of a review say about how its text feels."""
+        label, author = of_stars(mention), mention.author
+        if label is None:
+            return
+        by = (author.id or author.handle or author.name if author else None) or mention.source
+        said = Feedback(id=mention.id, at=now, by=by, voice=Voice.STARS, sentiment=label, mention=mention)
+        headers = self._headers(Feedback, f"stars-{mention.id}@{mention.revision}", now)
+        batch.send(FEEDBACK, codec.encode(said), mention.id, headers)
 
     def _discard(self, mention: Mention, discard: Discard, batch: Batch, partition: int, now: datetime) -> None:
         batch.discarded[discard.reason.value] += 1

@@ -235,7 +235,7 @@ class Recorded:
         self.records_read = self.records if start == "beginning" else self.records[-start:]
         return self
 
-    def until_end(self):
+    def until_end(self, _stop):
         return iter(self.records_read)
 
     def __enter__(self):
@@ -258,8 +258,8 @@ def enriched(monkeypatch):
     topic = Recorded(
         [record(0, "old", 0, "It is slow"), *filler, record(4, "1", 0, "It crashed"), record(5, "1", 1, "I love it")]
     )
-    monkeypatch.setattr("pipeline.cli.judge.WINDOWS", (2, 3))
-    monkeypatch.setattr("pipeline.runtime.reading.Reader", topic.reader)
+    monkeypatch.setattr("pipeline.runtime.finding.WINDOWS", (2, 3))
+    monkeypatch.setattr("pipeline.runtime.finding.Reader", topic.reader)
     monkeypatch.setattr("pipeline.cli.broker.attach", lambda *_: contextlib.nullcontext({}))
     return topic
 

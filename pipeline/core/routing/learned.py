@@ -9,17 +9,18 @@ Before a label is learned, what would have been said about it is held against it
 learned part counts by how the two compare so far (`trust`): as long as it is no better than what was known, it says
 little.
 
-Bounded: at most MEMORY labels and FEATURES features are kept. Nothing leaves the process.
+Bounded: at most MEMORY labels and FEATURES features are kept. A learner can be written down as plain values and read
+again (`dump`, `load`); after `settle` both go on in the same way, to the last digit.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from hashlib import sha256
 from itertools import pairwise
 from math import exp, log, sqrt
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
 MEMORY: Final = 4000  # labels remembered for replay
 FEATURES: Final = 200_000  # features with weights; beyond that only known ones learn
@@ -35,8 +36,20 @@ _LONG: Final = 5  # letters of a word's beginning
 _EASE: Final = 0.25  # how fast trust follows the evidence, for each unit of log-loss
 _MOST_EVIDENCE: Final = 40.0  # what was long ago does not hold trust up for ever
 _STRIDE: Final = 0.6180339887  # golden ratio: walks evenly over the memory
+_DIGITS: Final = 5  # of a weight, after `settle`
+_LEAST: Final = 1e-4  # a feature whose weights are all smaller is forgotten by `settle`
 
 Features = tuple[tuple[str, float], ...]
+
+
+class Example(NamedTuple):
+    """One label to learn from. `number` names it to who keeps labels, 0 where nobody does."""
+
+    seen: Features
+    offset: tuple[float, ...]  # what is known without learning, in log-odds, one a class
+    target: int
+    weight: float = 1.0  # how much it counts, beside a person's word
+    number: int = 0
 
 
 _EVERYWHERE: Final = """
@@ -71,40 +84,45 @@ class Learner:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
         self.count = 0
+        self.version = ""
+        """A digest of all labels learned, in order; the same labels give the same version. Empty without any."""
         self._weights: dict[str, list[float]] = {}
         self._squares: dict[str, float] = {}
-        self._memory: deque[tuple[Features, tuple[float, ...], int]] = deque(maxlen=MEMORY)
+        self._memory: list[Example] = []
         self._walk = 0.0
         self._evidence = 0.0  # log-loss the learned part has spared so far, newest first
-        self._digest = sha256()
-
-    @property
-    def version(self) -> str:
-        """A digest of all labels learned, in order; the same labels give the same version."""
-        return self._digest.hexdigest()
 
     @property
     def trust(self) -> float:
         """How much the learned part counts, 0 to 1: a half without evidence."""
         return 1.0 / (1.0 + exp(-_EASE * self._evidence))
 
-    def learn(self, seen: Features, offset: Sequence[float], label: str) -> None:
+    @property
+    def remembered(self) -> list[int]:
+        """The numbers of the labels that are seen again, the oldest first."""
+        return [example.number for example in self._memory]
+
+    def learn(
+        self, seen: Features, offset: Sequence[float], label: str, *, weight: float = 1.0, number: int = 0
+    ) -> None:
         """Learn one label. `offset` is what is known without learning, in log-odds, one a class.
 
         Raises ValueError where `label` is none of the classes.
         """
         if label not in self.classes:
             raise ValueError(f"{label!r} is none of {', '.join(self.classes)}")
-        target = self.classes.index(label)
-        example = (seen, tuple(offset), target)
-        self._weigh(*example)
-        self._digest.update(repr((label, seen)).encode("utf-8", "replace"))
-        self._step(*example)
+        example = Example(seen, tuple(offset), self.classes.index(label), weight, number)
+        self._weigh(seen, example.offset, example.target, weight)
+        said = repr((self.version, label, weight, seen)).encode("utf-8", "replace")
+        self.version = sha256(said).hexdigest()
+        self._step(example)
         before = len(self._memory)
         for _ in range(min(REPLAYS, before)):
             self._walk = (self._walk + _STRIDE) % 1.0
-            self._step(*self._memory[int(self._walk * before)])
+            self._step(self._memory[int(self._walk * before)])
         self._memory.append(example)
+        if len(self._memory) > MEMORY:
+            del self._memory[0]
         self.count += 1
 
     def adds(self, seen: Features) -> list[float]:
@@ -122,11 +140,11 @@ class Learner:
                     sums[index] += weight * value
         return sums
 
-    def _weigh(self, seen: Features, offset: Sequence[float], target: int) -> None:
+    def _weigh(self, seen: Features, offset: Sequence[float], target: int, weight: float = 1.0) -> None:
         """Hold what would have been said about a label against it, before it is learned."""
         without = probabilities(offset)[target]
         both = probabilities([known + more for known, more in zip(offset, self._learned(seen), strict=True)])[target]
-        spared = log(max(both, 1e-6)) - log(max(without, 1e-6))
+        spared = weight * (log(max(both, 1e-6)) - log(max(without, 1e-6)))
         self._evidence = max(-_MOST_EVIDENCE, min(_MOST_EVIDENCE, self._evidence + spared))
 
     def strongest(self, seen: Features, label: str, most: int = 5) -> dict[str, float]:
@@ -139,10 +157,13 @@ class Learner:
         }
         return dict(sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
 
-    def _step(self, seen: Features, offset: tuple[float, ...], target: int) -> None:
+    def _step(self, example: Example) -> None:
+        seen, offset, target, weight, _ = example
         sums = [known + learned for known, learned in zip(offset, self._learned(seen), strict=True)]
         wrong = probabilities(sums)
         wrong[target] -= 1.0
+        if weight != 1.0:
+            wrong = [weight * error for error in wrong]
         size = sum(error * error for error in wrong)
         weights, squares = self._weights, self._squares
         for name, value in seen:
@@ -155,6 +176,47 @@ class Learner:
             rate = RATE * value / sqrt(total)
             for index, error in enumerate(wrong):
                 known[index] -= rate * error + SHRINK * known[index]
+
+    # ----------------------------------------------------------------------------------------- kept and read again
+
+    def settle(self) -> None:
+        """Forget what weighs next to nothing and round the rest, so that what is written down is what goes on."""
+        kept = {name: [round(one, _DIGITS) for one in known] for name, known in self._weights.items()}
+        self._weights = {name: known for name, known in kept.items() if max(known) >= _LEAST or min(known) <= -_LEAST}
+        self._squares = {name: round(self._squares[name], _DIGITS) for name in self._weights}
+        self._walk, self._evidence = round(self._walk, 9), round(self._evidence, _DIGITS)
+
+    def copy(self) -> Self:
+        """Return a learner that knows the same and goes its own way."""
+        made = copy(self)
+        made.__dict__.update(
+            _weights={name: list(known) for name, known in self._weights.items()},
+            _squares=dict(self._squares),
+            _memory=list(self._memory),
+        )
+        return made
+
+    def dump(self) -> dict[str, Any]:
+        """Return all it knows as plain values; of the labels seen again only their numbers."""
+        return {
+            "count": self.count,
+            "version": self.version,
+            "walk": self._walk,
+            "evidence": self._evidence,
+            "weights": self._weights,
+            "squares": self._squares,
+            "memory": self.remembered,
+        }
+
+    @classmethod
+    def load(cls, classes: Sequence[str], kept: Mapping[str, Any], example: Callable[[int], Example | None]) -> Self:
+        """Return the learner that `dump` wrote down. `example` gives the label of a number, None where it is gone."""
+        made = cls(classes)
+        made.count, made.version = kept["count"], kept["version"]
+        made._walk, made._evidence = kept["walk"], kept["evidence"]
+        made._weights, made._squares = dict(kept["weights"]), dict(kept["squares"])
+        made._memory = [found for number in kept["memory"] if (found := example(number)) is not None]
+        return made
 
 
 def probabilities(sums: Sequence[float]) -> list[float]:

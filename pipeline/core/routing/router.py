@@ -1,6 +1,7 @@
 """Rules, model and what was learned, put together: shares for the four departments, intents, and why.
 
-`Router.read` looks at a text once. `Router.learn` takes what a department answered; `version` then changes.
+`Router.read` looks at a text once. What departments taught is in `learner`, which is set from outside; `known` is what
+is said without it.
 """
 
 from __future__ import annotations
@@ -47,15 +48,10 @@ class Router:
     def __init__(self, *, use_shipped: bool = True, model: RoutingModel | None = None) -> None:
         self._rules = shipped() if use_shipped else _NOTHING
         self._model: RoutingModel = model or HandSet()
-        self._learner = Learner(CANONICAL)
-        self._fixed = f"{self._rules.version} {self._model.version}"
+        self.learner: Learner | None = None
         self._intents: dict[tuple[int, ...], tuple[tuple[Intent, ...], Priority | None]] = {}
-        self.version = self._digest()
-
-    @property
-    def learned(self) -> int:
-        """How many labels were learned."""
-        return self._learner.count
+        fixed = f"{self._rules.version} {self._model.version}"
+        self.version = hashlib.sha256(fixed.encode()).hexdigest()[:_VERSION_DIGITS]
 
     def look(self, found_words: Sequence[str], language: str | None) -> Look:
         """Return the rules that fire on a text's `words` and what its author is after."""
@@ -80,8 +76,8 @@ class Router:
         by_rules, fired = self._rules.speak(found)
         seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
         sums, terms = self._add_model(seen, by_rules)
-        if self._learner.count:
-            terms = (*terms, *self._recall(seen, sums))
+        if self.learner is not None:
+            terms = (*terms, *self._recall(self.learner, seen, sums))
         return Reading(fired, terms, intents, urgency, sums, shares(sums))
 
     def _add_model(self, seen: Seen, sums: list[float]) -> tuple[list[float], tuple[Fired, ...]]:
@@ -89,35 +85,32 @@ class Router:
         service, support, design, marketing = sums
         return [service + a, support + b, design + c, marketing + d], terms
 
-    def learn(
+    def known(
         self,
         text: str,
         found_words: Sequence[str],
         look: Look,
-        department: str,
         *,
         sentiment: float,
         rating: float | None,
         kind: Kind,
-    ) -> None:
-        """Learn that a text belongs to a department. Raises ValueError where it is none of the shipped four."""
+    ) -> tuple[list[float], tuple[str, ...]]:
+        """Return what rules and model say in log-odds (order: CANONICAL), and the names of the rules that fired."""
         found, intents, _ = look
         by_rules, _ = self._rules.speak(found)
         sums, _ = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
-        seen = features(found_words, (self._rules.rules[index].name for index in found), sentiment)
-        self._learner.learn(seen, [value / TEMPERATURE for value in sums], department)
-        self.version = self._digest()
+        return [value / TEMPERATURE for value in sums], tuple(self._rules.rules[index].name for index in found)
 
-    def _recall(self, mention: Seen, sums: list[float]) -> list[Fired]:
+    def _recall(self, learner: Learner, mention: Seen, sums: list[float]) -> list[Fired]:
         """Add what was learned to `sums`; return it as the words that spoke most for what it favours."""
         seen = features(mention.words, (self._rules.rules[index].name for index in mention.rules), mention.sentiment)
-        adds = self._learner.adds(seen)
+        adds = learner.adds(seen)
         for index, value in enumerate(adds):
             sums[index] += value * TEMPERATURE
         best = max(range(len(adds)), key=adds.__getitem__)
         if adds[best] <= 0.05:
             return []
-        terms = tuple(self._learner.strongest(seen, CANONICAL[best], _SHOWN))
+        terms = tuple(learner.strongest(seen, CANONICAL[best], _SHOWN))
         weight = round(adds[best] * TEMPERATURE, 3)
         return [Fired(name="learned from departments", department=CANONICAL[best], weight=weight, terms=terms)]
 
@@ -133,7 +126,3 @@ class Router:
                 self._intents.clear()
             known = self._intents[fired] = (intents, urgency)
         return known
-
-    def _digest(self) -> str:
-        learned = self._learner.version if self._learner.count else ""
-        return hashlib.sha256(f"{self._fixed} {learned}".encode()).hexdigest()[:_VERSION_DIGITS]

@@ -28,7 +28,7 @@ from pipeline.topology import ALERTS, DEPARTMENT
 
 # In the order of a mention's way: started from the end, so that nothing waits; stopped from the beginning, so that
 # what was heard still goes the whole way.
-ROLES: Final = ("connectors", "triage", "reputation", "notify")
+ROLES: Final = ("connectors", "triage", "reputation", "learning", "notify")
 STOP_TIMEOUT: Final = 8.0  # seconds a role has to end in order
 TICK: Final = 0.25
 
@@ -59,6 +59,7 @@ class Supervisor:
             "connectors": config.up.connectors_workers,
             "triage": config.up.triage_workers,
             "reputation": config.up.reputation_workers,
+            "learning": config.up.learning_workers,
             "notify": config.up.notify_workers,
         }
         folder.mkdir(parents=True, exist_ok=True)
