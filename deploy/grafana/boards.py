@@ -642,6 +642,153 @@ DEPARTMENTS: Final = Board(
     {"department": "earshot_mentions_routed_total"},
 )
 
+LEARNING: Final = Board(
+    "earshot-learning",
+    "earshot: learning",
+    "What do people say about decisions, and is it learned well?",
+    (
+        Row(
+            "Do departments get what is theirs?",
+            (
+                Panel(
+                    "Misrouted, by department",
+                    "Share of the feedback on what a department had, in the time shown, that says it was another's.",
+                    "percentunit",
+                    {
+                        "{{department}}": "sum by (department)"
+                        ' (increase(earshot_feedback_departments_total{verdict="wrong"}[$__range]))'
+                        " / (sum by (department) (increase(earshot_feedback_departments_total[$__range])) > 0)"
+                        " or vector(0)"
+                    },
+                    "bars",
+                    8,
+                    warn_at=0.3,
+                ),
+                Panel(
+                    "Misrouted, by rule",
+                    "The ten rules that had spoken for most of what went to the wrong department, and its share.",
+                    "percentunit",
+                    {
+                        "{{rule}}": 'topk(10, sum by (rule) (increase(earshot_feedback_rules_total{verdict="wrong"}[$__range]))'
+                        " / (sum by (rule) (increase(earshot_feedback_rules_total[$__range])) > 0)) or vector(0)"
+                    },
+                    "bars",
+                    8,
+                    warn_at=0.5,
+                ),
+                Panel(
+                    "Confusion",
+                    "Labels in the time shown: what was said about them before, and what they were.",
+                    "short",
+                    {
+                        "{{about}}: {{said}}, but {{truth}}": "sum by (about, said, truth)"
+                        " (increase(earshot_feedback_labels_total[$__range])) > 0 or vector(0)"
+                    },
+                    "bars",
+                    8,
+                ),
+            ),
+        ),
+        Row(
+            "Is it learned well?",
+            (
+                Panel(
+                    "Mean loss before a label is learned",
+                    "Lower is better. The candidate should be below what is in service before it takes its place.",
+                    "short",
+                    {
+                        "{{about}} {{model}}": "max by (about, model) (earshot_model_loss) or vector(0)",
+                    },
+                    width=8,
+                    decimals=3,
+                ),
+                Panel(
+                    "Drift",
+                    "Standard deviations by which the version in service was right more often than it said, lately.",
+                    "short",
+                    {"{{about}}": "min by (about) (earshot_model_drift)"},
+                    width=8,
+                    decimals=1,
+                ),
+                Panel(
+                    "Evidence",
+                    "How many times better or worse the candidate has predicted labels than the version kept last.",
+                    "short",
+                    {"{{about}} {{which}}": "max by (about, which) (earshot_model_evidence) or vector(0)"},
+                    width=8,
+                ),
+            ),
+        ),
+        Row(
+            "Which version is in service?",
+            (
+                Panel(
+                    "Versions kept",
+                    "The version that was proven last; without a name it is what is shipped.",
+                    "short",
+                    {"{{about}} {{version}}": "max by (about, version) (earshot_model_info) or vector(0)"},
+                    "figure",
+                    8,
+                ),
+                Panel(
+                    "Changes",
+                    "Versions promoted, kept, rolled back and discarded in the time shown.",
+                    "short",
+                    {
+                        "{{about}} {{change}}": "sum by (about, change) (increase(earshot_model_changes_total[$__range])) > 0"
+                        " or vector(0)"
+                    },
+                    "bars",
+                    8,
+                ),
+                Panel(
+                    "Lessons learned",
+                    "The last lesson that each worker has learned: triage workers follow within seconds.",
+                    "short",
+                    {"{{stage}} {{instance}} {{worker}}": "earshot_lessons"},
+                    width=8,
+                ),
+            ),
+        ),
+        Row(
+            "How soon does feedback count?",
+            (
+                Panel(
+                    "From said to learned, 95 %",
+                    "95 % of the feedback was learned sooner, by the stage learning and by the workers of triage.",
+                    "s",
+                    {"{{stage}}": quantile(0.95, "earshot_lesson_duration_seconds", "stage")},
+                    width=8,
+                    warn_at=5,
+                ),
+                Panel(
+                    "Feedback by what became of it",
+                    "Learned, and not learned by reason: said already, more than one may teach, nothing to learn.",
+                    "cpm",
+                    {
+                        "learned": '60 * sum(rate(earshot_stage_messages_processed_total{stage="learning"}[$__rate_interval]))',
+                        "{{reason}}": "60 * sum by (reason)"
+                        ' (rate(earshot_stage_messages_discarded_total{stage="learning"}[$__rate_interval]))',
+                    },
+                    "stacked",
+                    8,
+                ),
+                Panel(
+                    "Webhook requests",
+                    "Requests of the feedback webhook by outcome. Unsigned ones had a wrong or old signature.",
+                    "reqps",
+                    {
+                        "{{outcome}}": "sum by (outcome) (rate(earshot_feedback_requests_total[$__rate_interval]))"
+                        " or vector(0)"
+                    },
+                    "stacked",
+                    8,
+                ),
+            ),
+        ),
+    ),
+)
+
 _B: Final = '{brand=~"$brand"}'
 
 REPUTATION: Final = Board(
@@ -767,4 +914,4 @@ REPUTATION: Final = Board(
     {"brand": "earshot_brand_mentions"},
 )
 
-BOARDS: Final = (OVERVIEW, SOURCES, PIPELINE, DEPARTMENTS, REPUTATION)
+BOARDS: Final = (OVERVIEW, SOURCES, PIPELINE, DEPARTMENTS, LEARNING, REPUTATION)

@@ -204,7 +204,7 @@ class Metrics:
             "change",
         )
         self.model_evidence = gauge(
-            "earshot_model_evidence_ratio",
+            "earshot_model_evidence",
             "How many times better or worse (which) a candidate has predicted labels than the version kept.",
             "about",
             "which",

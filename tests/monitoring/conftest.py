@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from tests.running import Up
 VALUES: dict[str, tuple[str, ...]] = {
     "stage": tuple(stage.name for stage in STAGES),
     "department": ("support", "review"),
+    "verdict": ("right", "wrong"),
+    "change": ("promoted", "rolled_back"),
 }
 
 
@@ -37,8 +40,8 @@ class Touched:
         """Move every series by one, so that what was received stays what became of it."""
         for collector in self.collectors:
             names = collector._labelnames
-            for first in VALUES.get(names[0], ("some",)) if names else ("",):
-                child = collector.labels(first, *("some" for _ in names[1:])) if names else collector
+            for values in product(*(VALUES.get(name, ("some",)) for name in names)):
+                child = collector.labels(*values) if names else collector
                 if isinstance(child, Counter):
                     child.inc(3 if collector is self.metrics.received else 1)
                 elif isinstance(child, Histogram):

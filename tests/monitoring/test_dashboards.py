@@ -53,8 +53,8 @@ def test_check_finds_a_stale_and_a_stray_file(tmp_path: Path) -> None:
     assert (folder / "dashboards" / "stray.json").exists(), "--check writes nothing"
 
 
-def test_there_are_the_five_dashboards() -> None:
-    assert set(BOARDS) == {"overview", "sources", "pipeline", "departments", "reputation"}
+def test_there_are_the_six_dashboards() -> None:
+    assert set(BOARDS) == {"overview", "sources", "pipeline", "departments", "learning", "reputation"}
 
 
 @each_board
