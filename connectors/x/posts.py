@@ -33,7 +33,7 @@ def rows_of(values: Iterable[Any], only: Container[int] | None = None) -> Iterat
     """
     for value in values:
         found = list(walk(iter([value])))
-        users = {str(row["id"]): row for row in found if "username" in row and "id" in row}
+        users = {str(row["id"]): row for row in found if "username" in row and "id" in row and "text" not in row}
         posts = {str(row["id"]): row for row in found if "text" in row and "id" in row}
         yield from (_joined(row, users, posts) for row in found if only is None or id(row) in only)
 
@@ -53,7 +53,8 @@ def _joined(row: Row, users: Mapping[str, Row], posts: Mapping[str, Row]) -> Row
 def is_post(row: Mapping[str, Any]) -> bool:
     """Whether this is a post of version 2: a direct message has a text and an id as well."""
     is_text = ids.is_id(row.get("id")) and isinstance(row.get("text"), str)
-    return is_text and not row.keys() & {"user", "event_type", "dm_conversation_id", "username", "id_str"}
+    is_other = row.keys() & {"user", "event_type", "dm_conversation_id", "id_str"}
+    return is_text and not is_other and ("username" not in row or "author_id" in row)
 
 
 def is_status(row: Mapping[str, Any]) -> bool:
@@ -81,7 +82,7 @@ def from_post(row: Row, now: datetime) -> Mention:
     chain = [str(one) for one in row.get("edit_history_tweet_ids") or () if ids.is_id(one)]
     first = min([*chain, own], key=int)
     parent, is_repeat = reference(row, "replied_to"), reference(row, "retweeted") is not None
-    who = row.get("earshot_author") or {}
+    who = row.get("earshot_author") or {name: row[name] for name in ("username",) if row.get(name)}
     long = row.get("note_tweet") if isinstance(row.get("note_tweet"), dict) else {}
     text, entities = str((long or {}).get("text") or row["text"]), [row.get("entities"), (long or {}).get("entities")]
     original = row.get("earshot_original")
@@ -89,7 +90,7 @@ def from_post(row: Row, now: datetime) -> Mention:
         note = original.get("note_tweet") if isinstance(original.get("note_tweet"), dict) else {}
         text = f"{text.partition(':')[0]}: {(note or {}).get('text') or original['text']}"
         entities.append(original.get("entities"))
-    written_at = timestamp(row.get("created_at"))
+    written_at = moment(row.get("created_at"))
     conversation = row.get("conversation_id")
     return mention(
         SOURCE,
