@@ -1,0 +1,69 @@
+// A Bluesky of our own: a real PDS and PLC (npm: @atproto/dev-env), and what Jetstream makes of the PDS's firehose.
+// Jetstream itself is a program in Go that no registry here has. Its work is done by the parts that Bluesky ships for
+// JavaScript: @atproto/sync reads the real `com.atproto.sync.subscribeRepos`, checks signatures and proofs and takes the
+// records out of their CAR files; what comes out is written here in Jetstream's frames (version 1).
+// Argument: where the program of @atproto/dev-env lies. Prints the addresses as one line of JSON; ends with its input.
+const { createRequire } = require("node:module");
+const from = createRequire(require("node:fs").realpathSync(process.argv[2]));
+const { TestNetworkNoAppView } = from("./index.js");
+const { Firehose } = from("@atproto/sync");
+const { IdResolver } = from("@atproto/identity");
+const { lexToJson } = from("@atproto/lexicon");
+const { WebSocketServer } = from("ws");
+
+let last = 0; // times are unique and rise, as Jetstream's do
+const stamp = () => (last = Math.max(Date.now() * 1000, last + 1));
+
+function frame(event) {
+  const base = { did: event.did, time_us: stamp() };
+  if (event.event === "account") {
+    const { did, seq, time, active, status } = event;
+    return { ...base, kind: "account", account: { active, did, seq, time, ...(status ? { status } : {}) } };
+  }
+  if (event.event === "identity") {
+    const { did, seq, time, handle } = event;
+    return { ...base, kind: "identity", identity: { did, handle, seq, time } };
+  }
+  if (event.event === "sync") return null;
+  const { rev, event: operation, collection, rkey } = event;
+  const written = operation === "delete" ? {} : { record: lexToJson(event.record), cid: event.cid.toString() };
+  return { ...base, kind: "commit", commit: { rev, operation, collection, rkey, ...written } };
+}
+
+(async () => {
+  const network = await TestNetworkNoAppView.create({ pds: { hostname: "localhost" }, plc: {} });
+  const frames = [];
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await new Promise((ready) => server.once("listening", ready));
+  const wants = (query, one) => {
+    const collections = query.getAll("wantedCollections");
+    return one.kind !== "commit" || collections.length === 0 || collections.includes(one.commit.collection);
+  };
+  const send = (socket, one) => wants(socket.query, one) && socket.send(JSON.stringify(one));
+  server.on("connection", (socket, request) => {
+    socket.query = new URL(request.url, "http://localhost").searchParams;
+    const cursor = socket.query.get("cursor");
+    for (const one of frames) if (cursor !== null && one.time_us >= Number(cursor)) send(socket, one);
+  });
+  let handled = Promise.resolve(); // one event after the other, from the first
+  const runner = { getCursor: () => 0, trackEvent: (did, seq, handle) => (handled = handled.then(handle)) };
+  const firehose = new Firehose({
+    idResolver: new IdResolver({ plcUrl: network.plc.url }),
+    service: network.pds.url.replace("http", "ws"),
+    runner,
+    handleEvent: (event) => {
+      const made = frame(event);
+      if (made === null) return;
+      frames.push(made);
+      for (const socket of server.clients) send(socket, made);
+    },
+    onError: (error) => console.error(error),
+  });
+  void firehose.start();
+  const jetstream = `ws://127.0.0.1:${server.address().port}/subscribe`;
+  console.log(JSON.stringify({ pds: network.pds.url, jetstream }));
+  process.stdin.resume().on("end", () => process.exit(0));
+})().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
