@@ -75,6 +75,7 @@ class TriageWorker:
         self.alive_at = time.monotonic()
         self.is_ready = False
         self._stopping = False
+        self._assignment = 0  # how often partitions came or went
         topics = [
             ENRICHED,
             PULSE,
@@ -139,6 +140,7 @@ class TriageWorker:
             self.consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assignment += 1
         # Memories are rebuilt with the first message of a partition: a callback must not take long.
         self.next = dict.fromkeys((place.partition for place in partitions), None)
         self.memories.clear()
@@ -146,6 +148,7 @@ class TriageWorker:
         self.is_ready = True
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assignment += 1
         for place in partitions:
             self.next.pop(place.partition, None)
             self.memories.pop(place.partition, None)
@@ -156,7 +159,10 @@ class TriageWorker:
         found: list[Message] = self.consumer.consume(1, 0.5)
         batch = self.config.triage.batch
         if found and batch > 1:
-            found += self.consumer.consume(batch - 1, self.config.triage.linger)
+            assignment = self._assignment
+            more = self.consumer.consume(batch - 1, self.config.triage.linger)
+            # What came before the partitions were given anew comes again, or was another's meanwhile.
+            found = found + more if self._assignment == assignment else more
         for message in found:
             error = message.error()
             if error is not None and is_fatal(error):
