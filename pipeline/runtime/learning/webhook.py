@@ -13,7 +13,7 @@ import errno
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ CLOSING: Final = 3.0
 PORT_PATIENCE: Final = 10.0  # seconds a port may be taken: by who had it before
 
 Answer = tuple[str, int, dict[str, Any]]
+Give = Callable[[Sequence[Feedback], str], None]
+"""Returns when Kafka has them; raises BrokerUnavailableError."""
 
 
 class _RefusedError(Exception):
@@ -54,14 +56,28 @@ class _RefusedError(Exception):
 
 
 class FeedbackServer:
-    """The endpoint. `start()` returns when it listens; raises ConfigError when it cannot, or when a secret is wrong."""
+    """The endpoint. `start()` returns when it listens; raises ConfigError when it cannot, or when a secret is wrong.
 
-    def __init__(self, settings: FeedbackWebhook, config: Config, client: Mapping[str, Any], metrics: Metrics) -> None:
+    `give` and `clock` are for tests.
+    """
+
+    def __init__(
+        self,
+        settings: FeedbackWebhook,
+        config: Config,
+        client: Mapping[str, Any],
+        metrics: Metrics,
+        *,
+        give: Give | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._settings = settings
         self._departments = frozenset((*config.departments, REVIEW))
         self._metrics = metrics
         self._keys = _keys(settings)
-        self._giver = Giver(client, SOURCE)
+        self._giver = None if give is not None else Giver(client, SOURCE)
+        self._give: Give = give if give is not None else self._giver.give  # type: ignore[union-attr]
+        self._clock = clock
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._waiting = 0
         self._loop = asyncio.new_event_loop()
@@ -85,7 +101,8 @@ class FeedbackServer:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(CLOSING + 2)
         self._writing.shutdown(wait=False)
-        self._giver.close()
+        if self._giver is not None:
+            self._giver.close()
 
     def _run(self, began: concurrent.futures.Future[str]) -> None:
         try:
@@ -155,7 +172,7 @@ class FeedbackServer:
             self._waiting -= 1
 
     async def _take(self, request: web.Request) -> Answer:
-        now = datetime.now(UTC)
+        now = self._clock()
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 body = await request.read()
@@ -170,7 +187,7 @@ class FeedbackServer:
         found = self._read(body, now)
         if delivery in self._seen:
             return "repeated", 200, {"accepted": len(found), "repeated": True}
-        await self._loop.run_in_executor(self._writing, self._giver.give, found, delivery)
+        await self._loop.run_in_executor(self._writing, self._give, found, delivery)
         self._seen[delivery] = None
         while len(self._seen) > SEEN:
             self._seen.popitem(last=False)
