@@ -66,6 +66,8 @@ class Simulator(PollingConnector[SimulatorSettings]):
                 done += len(due)
                 break
             minute, done = minute + 1, 0
+        for one in mentions if self.keeps_raw else ():
+            self.keep(one, codec.encode(one))
         after = msgspec.structs.replace(position, minute=minute, done=done)
         has_moved = mentions or cursor is None or position.minute + SCANNED <= minute
         return Page(mentions, _encode(after) if has_moved else cursor, is_full=is_full)

@@ -28,7 +28,8 @@ from pipeline.contract.errors import (
 )
 from pipeline.contract.events import Mention
 from pipeline.contract.metrics import Metrics
-from tests.connectors import kit
+from tests.connectors import kit, signed
+from tests.connectors.called import called
 from tests.connectors.streams import nowhere, running, stream_of, until
 
 EVERY = kit.all_kinds()
@@ -307,13 +308,54 @@ async def test_reading_again_says_nothing_of_mentions_when_the_source_fails(kind
         await made.reread(ids[: made.rereads.batch])
 
 
-@over_http
+def raw_is_of_all_that_is_there(log):
+    """Whether each mention that was published is kept as it came, and nothing of what was withdrawn."""
+    last = {mention.id: mention for mention in log.mentions}
+    assert last
+    assert {id_ for id_, raw in log.raw.items() if raw is not None} == {
+        id_ for id_, mention in last.items() if not mention.is_withdrawn
+    }
+    assert all(raw.payload and raw.id == id_ for id_, raw in log.raw.items() if raw is not None)
+    return True
+
+
+@polling
 async def test_what_the_source_sent_is_kept_where_it_is_wanted(kind):
     made, log = connector(kind), MemoryLog()
     made.keeps_raw = True
     await kit.run(made, 1, log=log)
-    live = {mention.id for mention in log.mentions if not mention.is_withdrawn}
-    assert {id_ for id_, raw in log.raw.items() if raw is not None} == live
+    assert raw_is_of_all_that_is_there(log)
+    assert made.raw == {}
+
+
+@streaming
+async def test_what_a_stream_sent_is_kept_where_it_is_wanted(kind):
+    wanted = [mention.id for mention in kind.parse(body(kind), kit.NOW)]
+    async with stream_of(kind, frames(kind)).running() as stream:
+        made = kit.make(kind, endpoints=[stream.url])
+        made.keeps_raw = True
+        async with running(made) as run:
+            await until(lambda: len(run.log.mentions) == len(wanted), "the example's mentions")
+            assert raw_is_of_all_that_is_there(run.log)
+
+
+@push
+async def test_what_is_brought_to_us_is_kept_where_it_is_wanted(kind):
+    deliveries, made = signed.deliveries(kind)
+    made.keeps_raw = True
+    async with called(made) as caller:
+        for content, headers in deliveries:
+            assert await caller.post(content, headers) in (200, 202, 204)
+        assert raw_is_of_all_that_is_there(caller.run.log)
+
+
+@every
+async def test_nothing_is_kept_as_it_came_where_nobody_wants_it(kind):
+    made = kit.make(kind)
+    assert made.keeps_raw is False
+    for mention in kind.parse(body(kind), kit.NOW):
+        made.keep(mention, {"id": mention.native_id})
+    assert made.raw == {}
 
 
 @over_http
