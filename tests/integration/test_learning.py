@@ -1,5 +1,6 @@
 """Learning on real Kafka: from a word to its effect in all workers, exactly once through kill -9, and what survives."""
 
+import base64
 import collections
 import json
 import os
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from standardwebhooks import Webhook as Standard
 
 from pipeline.config.model import Config
 from pipeline.contract import codec
@@ -22,9 +25,12 @@ from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
 from pipeline.core.learning.shelf import Shelf
 from pipeline.core.triage import Triage
+from pipeline.runtime.health import Health
 from pipeline.runtime.learning.lessons import Lessons
+from pipeline.runtime.learning.role import serve
 from pipeline.runtime.learning.worker import STAGE, LearningWorker
 from pipeline.runtime.reading import Reader
+from pipeline.runtime.roles import Role
 from pipeline.runtime.triage import TriageWorker
 
 pytestmark = pytest.mark.kafka
@@ -70,6 +76,16 @@ def lessons(client):
         message for message in read(client, "lessons") if message.key().startswith(b"lesson/") and message.value()
     ]
     return [codec.decode(Lesson, message.value()) for message in records]
+
+
+class Told:
+    """What the role tells the supervisor."""
+
+    def __init__(self):
+        self.facts = {}
+
+    def tell(self, **facts):
+        self.facts.update(facts)
 
 
 class Running:
@@ -354,3 +370,41 @@ def test_the_command_finds_the_mention_and_its_word_is_learned(own_kafka):
     unknown = command(own_kafka, "feedback", "forum:8", "--spam", "--by", "Ida")
     assert unknown.returncode == 1
     assert "no decision about forum:8 is kept" in unknown.stderr
+
+
+def test_a_signed_request_is_learned_and_a_repeated_one_is_not_learned_twice(own_kafka, monkeypatch):
+    secret = "whsec_" + base64.b64encode(b"thirty-two bytes of a test secret").decode()
+    monkeypatch.setenv("FEEDBACK_SECRET", secret)
+    config = Config.model_validate(
+        {"version": 1, "learning": {"webhook": {"secret": {"env": "FEEDBACK_SECRET"}, "port": 0}}}
+    )
+    role = Role(STAGE, config, own_kafka, "t", Metrics(), Health(), Told(), threading.Event())
+    thread = threading.Thread(target=serve, args=(role,))
+    thread.start()
+    try:
+        url = until(lambda: role.status.facts.get("address"))
+        until(lambda: not role.health.why_not_ready())
+        body = json.dumps({"mention": {"id": "1", "text": "dongle"}, "department": "design", "by": "Ida"}).encode()
+
+        def send(delivery):
+            at = datetime.now(UTC)
+            signature = Standard(secret).sign(delivery, at, body.decode())
+            headers = {
+                "webhook-id": delivery,
+                "webhook-timestamp": str(int(at.timestamp())),
+                "webhook-signature": signature,
+            }
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=20) as answer:
+                return json.loads(answer.read())
+
+        assert send("one") == {"accepted": 1}
+        assert len(read(own_kafka, "feedback")) == 1, "it is answered when Kafka has it"
+        assert send("one") == {"accepted": 1, "repeated": True}
+        assert send("two") == {"accepted": 1}
+        until(lambda: role.metrics.received.labels(STAGE)._value.get() == 2)
+        assert role.metrics.discarded.labels(STAGE, "duplicate")._value.get() == 1
+    finally:
+        role.stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert [lesson.id for lesson in lessons(own_kafka)] == ["import:1"]
