@@ -210,35 +210,6 @@ class ClientCredentials(_Endpoint):
         return await self._ask(post, now, {"grant_type": self._grant})
 
 
-class Password(_Endpoint):
-    """A person's name and password: RFC 6749, 4.3. Only where a platform has nothing better."""
-
-    def __init__(
-        self,
-        token_url: str,
-        username: str,
-        password: SecretStr,
-        client_id: str,
-        client_secret: SecretStr | None = None,
-        *,
-        scope: str | None = None,
-        basic: bool = True,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(
-            token_url, client_id, client_secret, (username, password), scope=scope, is_basic=basic, headers=headers
-        )
-        self._username, self._password = username, password
-
-    @property
-    def secrets(self) -> list[str]:
-        return [one for one in (self._given[2], self._given[4]) if one]
-
-    async def obtain(self, post: Post, known: Token | None, now: datetime) -> Token:  # noqa: ARG002
-        form = {"grant_type": "password", "username": self._username, "password": self._password.get_secret_value()}
-        return await self._ask(post, now, form)
-
-
 class RefreshToken(_Endpoint):
     """A person's consent, as a refresh token: RFC 6749, 6. One that the endpoint replaces is kept sealed.
 

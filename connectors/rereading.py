@@ -160,11 +160,6 @@ class Memory:
         after = self.plan.erase_after
         return None if after is None else page.at + timedelta(seconds=after)
 
-    def next_at(self) -> datetime | None:
-        """Return when the next page is due; None where nothing is remembered."""
-        times = [due for page in self.pages.values() if (due := self.due(page)) is not None]
-        return min(times, default=None)
-
     def expired(self, now: datetime) -> Outcome:
         """Return the withdrawal of all that is too old to be kept, and of pages that are never read again the end."""
         mentions: list[Mention] = []

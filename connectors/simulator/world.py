@@ -14,7 +14,6 @@ from typing import Final, Generic, Literal, TypeVar
 from pipeline.contract.events import Author, Kind
 
 BRAND: Final = "Quillmoor"
-CAMPAIGN_TAG: Final = "slowmornings"
 LANGUAGES: Final[Mapping[str, float]] = {"en": 0.36, "de": 0.22, "es": 0.14, "fr": 0.11, "it": 0.09, "pt": 0.08}
 """Shares of the languages, by the weekly mean."""
 

@@ -15,7 +15,6 @@ from confluent_kafka import Producer
 from pipeline.broker.client import quiet
 from pipeline.contract.errors import BrokerUnavailableError
 
-PARTITIONS: Final = 4  # librdkafka's own number for topics that make themselves
 WARNING: Final = (
     "the broker is in memory: nothing is kept when this ends, and at most some thousand mentions fit. "
     "Use embedded (the default) to keep them"
