@@ -14,14 +14,14 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr
 
-from connectors import reading
+from connectors import auth, reading
 from connectors.answers import Answer, UnavailableError, place
-from connectors.base import Gap, Page, PollingSettings, reveal
+from connectors.base import Gap, Page, PollingConnector, PollingSettings, reveal
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
 
@@ -65,6 +65,19 @@ class GraphSettings(PollingSettings):
     poll_interval: Duration = Field(default=300.0, ge=0.05)
     slowest_poll: Duration = Field(default=1800.0, ge=0.05)
     base_url: str = "https://graph.facebook.com"
+
+
+GraphT = TypeVar("GraphT", bound=GraphSettings)
+
+
+class GraphConnector(PollingConnector[GraphT]):
+    """A source at Meta's: the same credential and the same errors for all."""
+
+    def auth(self) -> auth.Auth:
+        return auth.bearer(self.settings.token)
+
+    def judge(self, answer: Answer) -> EarshotError | None:
+        return error_in(answer)
 
 
 def proof(settings: GraphSettings) -> dict[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
+import hmac
 import ipaddress
 import os
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import ClientConnectionError, web
 from pydantic import Field, field_validator
 
+from connectors import reading
 from connectors.base import Listening, Page, Publish, PushConnector, Settings
 from pipeline.contract.errors import ConfigError, RetriableError
 
@@ -38,6 +41,24 @@ class NotAcceptedError(Exception):
         super().__init__(message)
         self.status = status
         self.more = more
+
+
+def is_same(wanted: str, given: str) -> bool:
+    """Whether a proof is the wanted one. Takes the same time however much of it is right; no proof is never right."""
+    return bool(wanted) and hmac.compare_digest(wanted.encode("utf-8", "replace"), given.encode("utf-8", "replace"))
+
+
+def delivery_of(body: bytes) -> str:
+    """Return what a request is known by when it comes again, where its source gives it no name: its bytes."""
+    return f"sha256-{hashlib.sha256(body).hexdigest()}"
+
+
+def json_of(body: bytes) -> Any:
+    """Return what a request holds. Raises NotAcceptedError when it is no JSON."""
+    try:
+        return reading.json_value(body)
+    except ValueError:
+        raise NotAcceptedError("the body is no JSON") from None
 
 
 class InboundSettings(Settings):

@@ -12,13 +12,11 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from connectors import auth, graph, reading
-from connectors.answers import Answer
-from connectors.base import Facts, Gap, Page, PollingConnector
+from connectors import graph, reading
+from connectors.base import Facts, Gap, Page
 from connectors.facebook import posts
 from connectors.graph import Listing, Row, newest, time_of
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError
 from pipeline.contract.events import Mention
 
 LIMIT: Final = (
@@ -39,7 +37,7 @@ class FacebookSettings(graph.GraphSettings):
     """How far back the very first poll goes."""
 
 
-class Facebook(PollingConnector[FacebookSettings]):
+class Facebook(graph.GraphConnector[FacebookSettings]):
     """The cursor holds, for each listing and for the comments, the time in epoch seconds of the newest text."""
 
     name = "facebook"
@@ -51,12 +49,6 @@ class Facebook(PollingConnector[FacebookSettings]):
         tested="a Graph of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
-
-    def auth(self) -> auth.Auth:
-        return auth.bearer(self.settings.token)
-
-    def judge(self, answer: Answer) -> EarshotError | None:
-        return graph.error_in(answer)
 
     async def fetch(self, cursor: str | None) -> Page:
         now, marks = int(self.clock().timestamp()), graph.places(cursor)

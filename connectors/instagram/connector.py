@@ -12,12 +12,11 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, field_validator
 
-from connectors import auth, graph
-from connectors.answers import Answer
-from connectors.base import Facts, Gap, Page, PollingConnector
+from connectors import graph
+from connectors.base import Facts, Gap, Page
 from connectors.graph import Listing, Row, instant, time_of
 from connectors.instagram import media
-from pipeline.contract.errors import EarshotError, SourceUnavailableError
+from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Mention
 
 LIMIT: Final = 50  # objects of one answer: https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-hashtag/recent-media
@@ -41,7 +40,7 @@ class InstagramSettings(graph.GraphSettings):
         return tuple(dict.fromkeys(tag.strip().lstrip("#").lower() for tag in value if tag.strip("# ")))
 
 
-class Instagram(PollingConnector[InstagramSettings]):
+class Instagram(graph.GraphConnector[InstagramSettings]):
     """The cursor holds each own medium's count and newest time of comments, each tag's number and when it was asked."""
 
     name = "instagram"
@@ -53,12 +52,6 @@ class Instagram(PollingConnector[InstagramSettings]):
         tested="a Graph of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
-
-    def auth(self) -> auth.Auth:
-        return auth.bearer(self.settings.token)
-
-    def judge(self, answer: Answer) -> EarshotError | None:
-        return graph.error_in(answer)
 
     async def fetch(self, cursor: str | None) -> Page:
         now, marks = int(self.clock().timestamp()), graph.places(cursor)

@@ -15,9 +15,8 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr
 
-from connectors import reading
 from connectors.base import Facts, Page, reveal
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, delivery_of, is_same, json_of
 from connectors.linkedin import activities
 from pipeline.contract.events import Mention
 
@@ -61,14 +60,13 @@ class LinkedInWebhook(Inbound[LinkedInWebhookSettings]):
 
     async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - LinkedIn signs no time
         given = headers.get(HEADER, "").removeprefix(PREFIX).lower()
-        if not hmac.compare_digest(self._signed(PREFIX.encode() + body).encode(), given.encode("utf-8", "replace")):
+        if not is_same(self._signed(PREFIX.encode() + body), given):
             raise NotAcceptedError(f"{HEADER} does not match: compare the app's client secret", 401)
         try:
-            value = reading.json_value(body)
-            told = [one for one in value.get("notifications") or () if isinstance(one, dict)]
-        except (ValueError, AttributeError, TypeError):
+            told = [one for one in json_of(body).get("notifications") or () if isinstance(one, dict)]
+        except (AttributeError, TypeError):
             raise NotAcceptedError("the body holds no notifications") from None
-        return self.page(told, None, delivery=f"sha256-{hashlib.sha256(body).hexdigest()}")
+        return self.page(told, None, delivery=delivery_of(body))
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:

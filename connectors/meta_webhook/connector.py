@@ -6,8 +6,6 @@ calls of an app are alike; who wrote a text and where it stands is read by the t
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +19,7 @@ from connectors.answers import Answer
 from connectors.base import Facts, Page, Rejected, reveal
 from connectors.facebook import posts
 from connectors.graph import Row
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, delivery_of, is_same, json_of
 from connectors.instagram import media
 from connectors.threads import texts
 from pipeline.contract.errors import EarshotError, SourceRefusedError
@@ -73,8 +71,7 @@ class MetaWebhook(Inbound[MetaWebhookSettings]):
         return graph.error_in(answer)
 
     def challenge(self, query: Mapping[str, str]) -> str:
-        wanted, given = reveal(self.settings.verify_token) or "", query.get("hub.verify_token", "")
-        is_ours = hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace"))
+        is_ours = is_same(reveal(self.settings.verify_token) or "", query.get("hub.verify_token", ""))
         if query.get("hub.mode") != "subscribe" or not is_ours:
             raise NotAcceptedError("the verify token is another one: compare it with `verify_token`", 403)
         return query.get("hub.challenge", "")
@@ -84,10 +81,7 @@ class MetaWebhook(Inbound[MetaWebhookSettings]):
         secrets = map(reveal, (settings.app_secret, settings.instagram_secret, settings.threads_secret))
         if not graph.is_signed(headers, body, (secret for secret in secrets if secret)):
             raise NotAcceptedError("X-Hub-Signature-256 does not match: compare the app's secret", 401)
-        try:
-            value = reading.json_value(body)
-        except ValueError:
-            raise NotAcceptedError("the body is no JSON") from None
+        value = json_of(body)
         rows: list[Row] = []
         refused: list[Rejected] = []
         for change in graph.changes(value):
@@ -95,7 +89,7 @@ class MetaWebhook(Inbound[MetaWebhookSettings]):
                 rows.append(await self._whole(change))
             except SourceRefusedError as error:
                 refused.append(Rejected(reading.as_bytes(change), f"{self.name}: {error}"))
-        page = self.page(rows, None, delivery=f"sha256-{hashlib.sha256(body).hexdigest()}")
+        page = self.page(rows, None, delivery=delivery_of(body))
         return replace(page, rejected=[*page.rejected, *refused])
 
     async def _whole(self, change: Row) -> Row:

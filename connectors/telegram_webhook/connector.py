@@ -5,7 +5,6 @@ Calls: https://core.telegram.org/bots/api#setwebhook. What a message becomes is 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -14,7 +13,7 @@ from pydantic import Field, SecretStr
 
 from connectors import reading
 from connectors.base import Facts, Page, reveal
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, is_same
 from connectors.telegram import messages
 from pipeline.contract.events import Mention
 
@@ -51,8 +50,7 @@ class TelegramWebhook(Inbound[TelegramWebhookSettings]):
     seen_limit: ClassVar[int] = 2_000
 
     async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - Telegram signs no time
-        wanted, given = (reveal(self.settings.secret) or "").encode(), headers.get(HEADER, "")
-        if not hmac.compare_digest(wanted, given.encode("utf-8", "replace")):
+        if not is_same(reveal(self.settings.secret) or "", headers.get(HEADER, "")):
             raise NotAcceptedError(f"{HEADER} is not the secret that was given to setWebhook", 401)
         try:
             update = reading.json_value(body)

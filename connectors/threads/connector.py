@@ -13,14 +13,12 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors import auth, graph
-from connectors.answers import Answer
-from connectors.base import Facts, Gap, Page, PollingConnector
+from connectors import graph
+from connectors.base import Facts, Gap, Page
 from connectors.graph import Listing, Row, newest, time_of
 from connectors.limits import Limit
 from connectors.threads import texts
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError
 from pipeline.contract.events import Mention
 
 LIMIT: Final = 100  # posts of one answer at the most: https://developers.facebook.com/docs/threads/keyword-search
@@ -64,7 +62,7 @@ class ThreadsSettings(graph.GraphSettings):
         return self
 
 
-class Threads(PollingConnector[ThreadsSettings]):
+class Threads(graph.GraphConnector[ThreadsSettings]):
     """The cursor holds, for each query, the mentions and the replies, the time in epoch seconds of the newest text."""
 
     name = "threads"
@@ -76,12 +74,6 @@ class Threads(PollingConnector[ThreadsSettings]):
         tested="a Graph of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
-
-    def auth(self) -> auth.Auth:
-        return auth.bearer(self.settings.token)
-
-    def judge(self, answer: Answer) -> EarshotError | None:
-        return graph.error_in(answer)
 
     def limits(self) -> Sequence[Limit]:
         return (Limit(SEARCHES, per=86_400.0, bucket=SEARCH),)

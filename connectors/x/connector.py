@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from connectors import auth, reading
-from connectors.answers import Answer
+from connectors import reading
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
-from connectors.limits import Budget, Limit
-from connectors.rereading import DAY, Reread, Rereading
-from connectors.x import ids, lookup, posts, refusals, withdrawals
-from connectors.x.lookup import POST_FIELDS, USD, USER_FIELDS
+from connectors.limits import Limit
+from connectors.x import ids, lookup, posts, withdrawals
+from connectors.x.lookup import POST_FIELDS, USER_FIELDS
+from connectors.x.paid import Paid, PaidSettings
 from connectors.x.place import Place
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError, SourceUnavailableError
+from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Mention
 
 DEPTH: Final = timedelta(days=7)  # how far the recent search goes back
@@ -32,13 +31,11 @@ FEW: Final = 10  # the smallest page; a check reads no more than that
 WINDOW: Final = 900.0  # seconds over which X counts requests: https://docs.x.com/x-api/fundamentals/rate-limits
 
 
-class XSettings(PollingSettings):
+class XSettings(PaidSettings, PollingSettings):
     """What to search for."""
 
     query: str = Field(min_length=1, max_length=4096)
     """A query in X's own language: words, "phrases", OR, -word, from:, lang:. 512 characters for most accounts."""
-    token: SecretStr
-    """Bearer token of the app."""
     reposts: bool = False
     """Whether reposts without words are heard: each costs as much as a post."""
     archive: bool = False
@@ -49,17 +46,11 @@ class XSettings(PollingSettings):
     """Posts of one answer at the most."""
     selector: Literal["tweet.fields", "post.fields"] = "tweet.fields"
     """What the parameter that names a post's fields is called: X's own description has begun to call it post.fields."""
-    budget: Budget = Budget()
-    """The most that may be spent in a day or a month, in US dollars: `{per_day: 5, per_month: 100}`."""
-    price: float = Field(default=0.005, ge=0)
-    """What reading one post costs, in US dollars."""
-    recheck: bool = True
-    """Whether every post is read again after a day and after a week, for edits and deletions; it costs as before."""
     poll_interval: Duration = Field(default=60.0, ge=0.05)
     base_url: str = "https://api.x.com"
 
 
-class X(PollingConnector[XSettings]):
+class X(Paid[XSettings], PollingConnector[XSettings]):
     """The cursor is a `Place`: the newest id of all that is known, and where a walk through pages is."""
 
     name = "x"
@@ -72,20 +63,13 @@ class X(PollingConnector[XSettings]):
     )
     seen_limit: ClassVar[int] = 2_000
 
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        if self.settings.recheck:
-            self.rereads = Rereading(ages=(DAY, 7 * DAY), batch=100)  # those who do not pay for it have none
-
-    def auth(self) -> auth.Auth:
-        return auth.bearer(self.settings.token)
-
     def limits(self) -> Sequence[Limit]:
         bounds = (Limit(300, WINDOW, bucket="search/all"), Limit(1, 1.0, bucket="search/all"))
-        return (Limit(450, WINDOW, bucket="search/recent"), *bounds, *self.settings.budget.limits(USD))
+        return (Limit(450, WINDOW, bucket="search/recent"), *bounds, *super().limits())
 
-    def judge(self, answer: Answer) -> EarshotError | None:
-        return refusals.meaning(answer, self.clock())
+    @property
+    def api(self) -> str:
+        return self.settings.base_url
 
     async def fetch(self, cursor: str | None) -> Page:
         place, gap = self._within_reach(Place.read(cursor))
@@ -130,7 +114,7 @@ class X(PollingConnector[XSettings]):
             "user.fields": USER_FIELDS,
             **place.params(),
         }
-        url = f"{self.settings.base_url}/2/tweets/search/{'all' if self.settings.archive else 'recent'}"
+        url = f"{self.api}/2/tweets/search/{'all' if self.settings.archive else 'recent'}"
         body = await lookup.read(self.http, url, params, count, self.settings.price)
         if not isinstance(body.get("data", body.get("meta")), list | dict):
             raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
@@ -141,11 +125,6 @@ class X(PollingConnector[XSettings]):
         budget, price = self.settings.budget, self.settings.price
         most = [bound for bound in (budget.per_day, budget.per_month) if bound is not None]
         return max(FEW, min(count, int(min(most) / price + 1e-9))) if most and price else count
-
-    async def reread(self, ids: Sequence[str]) -> Reread:
-        return await lookup.again(
-            self.http, f"{self.settings.base_url}/2/tweets", ids, self.settings.price, self.clock()
-        )
 
     def _page(self, body: dict[str, Any], cursor: str | None, **more: Any) -> Page:
         """Return the posts that matched; what they answer, quote or repeat is beside them and did not."""

@@ -7,22 +7,21 @@ The stream has no memory: what was written while nobody listened is asked of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 
 import httpx
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, StringConstraints
 
-from connectors import auth, reading
+from connectors import reading
 from connectors.answers import Answer, as_json, error_for, place
-from connectors.base import Facts, Gap, Page, Rejected, Settings, StreamingConnector
+from connectors.base import Facts, Gap, Page, Rejected, StreamingConnector
 from connectors.bodies import words
-from connectors.limits import Budget, Limit
-from connectors.rereading import DAY, Reread, Rereading
-from connectors.x import ids, lookup, posts, refusals
+from connectors.x import ids, lookup, posts
 from connectors.x.connector import DEPTH, MARGIN, X
 from connectors.x.lookup import FIELDS, USD
+from connectors.x.paid import Paid, PaidSettings
 from connectors.x_stream import rules
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
@@ -37,28 +36,20 @@ Rule = Annotated[str, StringConstraints(min_length=1, max_length=2048, strip_whi
 Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+$")]
 
 
-class XStreamSettings(Settings):
+class XStreamSettings(PaidSettings):
     """What to listen for."""
 
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1_000)]
     """Rules in X's own language, such as `acme kettle lang:en -is:retweet`; a post that matches one is heard."""
-    token: SecretStr
-    """Bearer token of the app."""
     fill: bool = True
     """Whether what was missed between two connections is asked of the recent search; it costs as if it had come."""
     silence: Duration = Field(default=25.0, ge=0.05)
     """How long nothing may arrive before the connection is taken for dead: X sends a sign every 20 seconds."""
-    budget: Budget = Budget()
-    """The most that may be spent in a day or a month, in US dollars: `{per_day: 5, per_month: 100}`."""
-    price: float = Field(default=0.005, ge=0)
-    """What one post costs, in US dollars."""
-    recheck: bool = True
-    """Whether every post is read again after a day and after a week, for edits and deletions; it costs as before."""
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1, max_length=1)] = ("https://api.x.com",)
     """The address of the API; another one for tests."""
 
 
-class XStream(StreamingConnector[XStreamSettings]):
+class XStream(Paid[XStreamSettings], StreamingConnector[XStreamSettings]):
     """The cursor is the newest id that has come."""
 
     name = "x-stream"
@@ -72,19 +63,9 @@ class XStream(StreamingConnector[XStreamSettings]):
     )
     seen_limit: ClassVar[int] = 5_000
 
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        if self.settings.recheck:
-            self.rereads = Rereading(ages=(DAY, 7 * DAY), batch=100)  # those who do not pay for it have none
-
-    def auth(self) -> auth.Auth:
-        return auth.bearer(self.settings.token)
-
-    def limits(self) -> Sequence[Limit]:
-        return self.settings.budget.limits(USD)
-
-    def judge(self, answer: Answer) -> EarshotError | None:
-        return refusals.meaning(answer, self.clock())
+    @property
+    def api(self) -> str:
+        return self.settings.endpoints[0]
 
     async def listen(self, cursor: str | None) -> AsyncIterator[Page]:
         known = cursor if ids.is_id(cursor) else None
@@ -117,7 +98,7 @@ class XStream(StreamingConnector[XStreamSettings]):
         return place(self._url("/stream"))
 
     def _url(self, path: str) -> str:
-        return f"{self.settings.endpoints[0]}/2/tweets/search{path}"
+        return f"{self.api}/2/tweets/search{path}"
 
     async def _synced(self) -> set[str]:
         """See to it that X has the rules of the settings; return their ids."""
@@ -232,10 +213,6 @@ class XStream(StreamingConnector[XStreamSettings]):
         )
         if seconds:
             raise RateLimitedError("the budget of this source is used up", min(seconds, LONGEST_WAIT))
-
-    async def reread(self, ids: Sequence[str]) -> Reread:
-        url = self._url("").removesuffix("/search")
-        return await lookup.again(self.http, url, ids, self.settings.price, self.clock())
 
     def time_of(self, cursor: str | None) -> datetime | None:
         return ids.time_of(cursor)

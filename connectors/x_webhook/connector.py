@@ -16,9 +16,8 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr
 
-from connectors import reading
 from connectors.base import Facts, Page, reveal
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, delivery_of, is_same, json_of
 from connectors.x import posts, withdrawals
 from connectors.x.connector import X
 from pipeline.contract.events import Mention
@@ -64,15 +63,11 @@ class XWebhook(Inbound[XWebhookSettings]):
         return f"sha256={b64encode(hmac.digest(key, data, hashlib.sha256)).decode()}"
 
     async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - X signs no time
-        given = headers.get(HEADER, "").encode("utf-8", "replace")
-        if not hmac.compare_digest(self._signed(body).encode(), given):
+        if not is_same(self._signed(body), headers.get(HEADER, "")):
             raise NotAcceptedError(f"{HEADER} does not match: compare the app's consumer secret", 401)
-        try:
-            value = reading.json_value(body)
-        except ValueError:
-            raise NotAcceptedError("the body is no JSON") from None
+        value = json_of(body)
         rows = [row for row in posts.rows_of([value], only=matched(value)) if self._is_heard(row)]
-        return self.page(rows, None, delivery=f"sha256-{hashlib.sha256(body).hexdigest()}")
+        return self.page(rows, None, delivery=delivery_of(body))
 
     def _is_heard(self, row: dict[str, Any]) -> bool:
         return self.settings.reposts or not (posts.reference(row, "retweeted") or row.get("retweeted_status"))
