@@ -7,25 +7,48 @@ A connector declares `name`, `settings_type` and `to_mention`, and has one of th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from connectors import auth, reading
 from connectors.account import Account
 from connectors.answers import Answer
 from connectors.http import Http
 from connectors.limits import Limit
+from connectors.page import Gap, Page, Rejected, within_limits
 from connectors.rereading import Reread, Rereading
-from pipeline.config.model import Duration, Secret
-from pipeline.config.secrets import resolve
+from connectors.settings import PollingSettings, Settings, SettingsT, read_settings, reveal, secrets_of
 from pipeline.contract import codec
 from pipeline.contract.errors import ConfigError, EarshotError, InvalidMessageError
 from pipeline.contract.events import Mention
+
+__all__ = [
+    "Clock",
+    "Connector",
+    "Facts",
+    "Gap",
+    "Listening",
+    "Page",
+    "PollingConnector",
+    "PollingSettings",
+    "Publish",
+    "PushConnector",
+    "Rejected",
+    "Settings",
+    "SettingsT",
+    "StreamingConnector",
+    "mention",
+    "read_settings",
+    "reveal",
+    "secrets_of",
+    "stamped",
+    "utc_now",
+    "within_limits",
+]
 
 MAX_LINKS: Final = 100  # links and tags kept of a mention
 MAX_LINK: Final = 2_000  # characters of one
@@ -37,144 +60,6 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the time, aware, in UTC."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A stretch of time at the source that was not heard and will not be. `reason` is for a person."""
-
-    since: datetime
-    until: datetime
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A part of an answer that could not be read: kept as it came for the dead letters. `error` quotes nothing."""
-
-    value: bytes
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One answer of a source: its mentions, oldest first, and where to go on from.
-
-    `cursor` is kept as it is by the runner and means something to the connector only. `is_full` says that more is
-    waiting, so the runner asks again at once. `gap` is what is known to have been missed, `expected` the source's own
-    total where it gives one, `queries` the same for each of several questions: seen, and expected or None. `delivery` is the name of this page at a source that calls us: a page whose delivery was
-    committed before is a repeat, and is not published again.
-    """
-
-    mentions: Sequence[Mention] = ()
-    cursor: str | None = None
-    is_full: bool = False
-    gap: Gap | None = None
-    expected: int | None = None
-    queries: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
-    rejected: Sequence[Rejected] = ()
-    delivery: str | None = None
-
-
-def within_limits(page: Page) -> Page:
-    """Return the page; a mention that Kafka would refuse for its size goes to the dead letters, not round for ever."""
-    large = {id(mention) for mention in page.mentions if _is_too_large(mention)}
-    if not large:
-        return page
-    rejected = [
-        Rejected(
-            codec.encode(mention)[: reading.MAX_REJECTED_BYTES], f"{mention.source}: larger than any mention may be"
-        )
-        for mention in page.mentions
-        if id(mention) in large
-    ]
-    kept = [mention for mention in page.mentions if id(mention) not in large]
-    return replace(page, mentions=kept, rejected=[*page.rejected, *rejected])
-
-
-def _is_too_large(mention: Mention) -> bool:
-    texts = (mention.text, mention.title or "", mention.url or "", mention.subject or "", *mention.links, *mention.tags)
-    rough = sum(map(len, texts))  # characters; JSON needs six bytes for one at the most
-    return rough * 6 > codec.MAX_VALUE_BYTES // 2 and len(codec.encode(mention)) > codec.MAX_VALUE_BYTES
-
-
-class Settings(BaseModel):
-    """Base of a connector's settings.
-
-    A secret is a field of type `SecretStr`, say `token`. In `earshot.yaml` it is never written itself:
-    `token: {env: NAME}` names an environment variable, `token: {file: PATH}` a file; it is read when the settings are
-    made. `token_env: NAME` and `token_file: PATH` say the same.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secrets(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        found = dict(given)
-        for name in _secret_names(cls):
-            value = found.pop(name, None)
-            env, file = found.pop(f"{name}_env", None), found.pop(f"{name}_file", None)
-            if isinstance(value, SecretStr):
-                found[name] = value
-            elif isinstance(value, Mapping) and set(value) <= {"env", "file"}:
-                found[name] = resolve(Secret(env=value.get("env", env), file=value.get("file", file)), where=name)
-            elif value is not None:
-                raise ConfigError(f"{name}: secrets are not written into this file — write {{env: NAME}}")
-            elif env is not None or file is not None:
-                found[name] = resolve(Secret(env=env, file=file), where=name)
-        return found
-
-
-class PollingSettings(Settings):
-    """Settings of a source that is asked."""
-
-    poll_interval: Duration = Field(default=60.0, ge=0.05)
-    """How often to ask while there is something new."""
-    slowest_poll: Duration = Field(default=600.0, ge=0.05)
-    """How seldom to ask at the least, when nothing has been new for long."""
-
-
-def _secret_names(settings_type: type[Settings]) -> Iterator[str]:
-    for name, one in settings_type.model_fields.items():
-        if one.annotation is SecretStr or SecretStr in getattr(one.annotation, "__args__", ()):
-            yield name
-
-
-SettingsT = TypeVar("SettingsT", bound=Settings)
-
-
-def read_settings(settings_type: type[SettingsT], instance: str, given: Mapping[str, Any]) -> SettingsT:
-    """Return a source's settings. Raises ConfigError that names every wrong setting and says what is possible."""
-    try:
-        return settings_type.model_validate(dict(given))
-    except ConfigError as error:
-        raise ConfigError(f"sources.{instance}.{error}") from None
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        raise ConfigError("\n".join(_words(settings_type, instance, one) for one in found)) from None
-
-
-def _words(settings_type: type[Settings], instance: str, error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in ("sources", instance, *error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return f"{where}: there is no such setting; there are: {', '.join(sorted(settings_type.model_fields))}"
-    if error["type"] == "missing":
-        return f"{where} is missing: this source needs it"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def secrets_of(settings: Settings) -> list[SecretStr]:
-    """Return the secrets in settings, for those who must keep them out of what they say."""
-    found = (getattr(settings, name) for name in _secret_names(type(settings)))
-    return [value for value in found if isinstance(value, SecretStr)]
-
-
-def reveal(secret: SecretStr | None) -> str | None:
-    """Return the value of a secret at the one place where it goes into a request."""
-    return None if secret is None else secret.get_secret_value()
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,3 +197,11 @@ def within(wait: float, known: Quota | None, now: datetime) -> float:
         return max(wait, left)
     is_tight = known.remaining < 10 if known.share is None else known.share < TIGHT
     return max(wait, left / known.remaining) if is_tight else wait
+
+
+def span(seconds: float) -> str:
+    """Return a duration for people."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

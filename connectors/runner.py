@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from connectors import intake, pacing
+from connectors import counting, intake, pacing
 from connectors.base import (
     Clock,
     Connector,
@@ -33,6 +33,7 @@ from connectors.base import (
 from connectors.coverage import Hearing
 from connectors.position import Position
 from connectors.publisher import NOTHING, Beside, Publisher
+from connectors.raw import raw_of
 from connectors.rereader import Rereader
 from connectors.rereading import Memory, Outcome
 from connectors.states import OnState, SourceState, StateOf
@@ -45,7 +46,7 @@ from pipeline.contract.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, Reason
+from pipeline.contract.events import Checkpoint, Coverage, Mention
 from pipeline.contract.metrics import Metrics
 
 CHECKPOINT_EVERY: Final = 10.0  # seconds between two checkpoints of a stream in which nothing matches
@@ -130,7 +131,7 @@ class Runner:
         self.hearing.resume(found)
         wait = (found.waits_until - self._clock()).total_seconds() if found and found.waits_until else 0.0
         if wait > 0 and not self._failures:
-            self.state.to(SourceState.WAITING, f"the source has asked to wait; asked again in {_span(wait)}")
+            self.state.to(SourceState.WAITING, f"the source has asked to wait; asked again in {pacing.span(wait)}")
             await self._limited(min(wait, pacing.MAX_WAIT))
 
     async def _listen_and_reread(self) -> None:
@@ -159,7 +160,7 @@ class Runner:
 
     def _waits_for_its_turn(self, seconds: float, why: str) -> None:
         self.hearing.limited(seconds)
-        self.state.to(SourceState.WAITING, f"{why}; goes on in {_span(seconds)}")
+        self.state.to(SourceState.WAITING, f"{why}; goes on in {pacing.span(seconds)}")
 
     async def _limited(self, seconds: float) -> None:
         self.hearing.limited(seconds)
@@ -178,7 +179,7 @@ class Runner:
                 known = pacing.allowed_in(self.connector.http.quota, self._clock())
                 asked = error.retry_after if error.retry_after is not None else (known or DEFAULT_RATE_WAIT)
                 seconds = asked + pacing.backoff(self._failures, self._chance(), longest=60.0)
-                self.state.to(SourceState.WAITING, f"{error}; asked again in {_span(seconds)}")
+                self.state.to(SourceState.WAITING, f"{error}; asked again in {pacing.span(seconds)}")
                 if seconds >= LONG_WAIT:
                     await self._remember_to_wait(seconds)
                 await self._limited(seconds)
@@ -214,7 +215,7 @@ class Runner:
         assert isinstance(connector, PollingConnector)
         must_wait = pacing.allowed_in(connector.http.quota, self._clock())
         if must_wait:
-            self.state.to(SourceState.WAITING, f"the rate limit is used up for {_span(must_wait)}")
+            self.state.to(SourceState.WAITING, f"the rate limit is used up for {pacing.span(must_wait)}")
             await self._limited(must_wait)
         page = await connector.fetch(self.position.cursor)
         moved = page.cursor != self.position.cursor
@@ -305,7 +306,7 @@ class Runner:
                 await self._commit(last, position_after, coverage, page.rejected)
             for one in page.mentions:
                 self.connector.raw.pop(one.id, None)
-            self._count(page, fresh)
+            counting.committed(self.metrics, self._log, self.name, page, fresh, is_past=self._backfill)
             return len(fresh)
 
     def _stamped(self, mentions: Sequence[Mention]) -> list[Mention]:
@@ -316,7 +317,7 @@ class Runner:
         async with self._one_at_a_time:
             now = self._clock()
             fresh = self._stamped(self.position.fresh(outcome.mentions))
-            beside = Beside(outcome.records, outcome.gone, self._raw(fresh, now))
+            beside = Beside(outcome.records, outcome.gone, raw_of(self.connector, fresh, now))
             checkpoint, seen = self.position.after(outcome.mentions, self.position.cursor, now)
             await self.publisher.publish(fresh, self.hearing.onto(checkpoint), (), (), beside)
             self.position.seen = seen
@@ -344,7 +345,7 @@ class Runner:
         checkpoint, seen = position
         now = checkpoint.saved_at
         outcome = self.memory.remember(mentions, now) if self.memory is not None else Outcome()
-        raw = self._raw(mentions, now)
+        raw = raw_of(self.connector, mentions, now)
         beside = Beside(outcome.records, outcome.gone, raw) if outcome.records or outcome.gone or raw else NOTHING
         if not self._backfill:
             checkpoint = self.hearing.onto(checkpoint)
@@ -354,47 +355,12 @@ class Runner:
         if self.memory is not None:
             self.memory.committed(outcome)
 
-    def _raw(self, mentions: Sequence[Mention], now: datetime) -> dict[str, RawPayload | None]:
-        """Return what the source sent for each mention, where it is kept; what is withdrawn is kept no more."""
-        if not self.connector.keeps_raw:
-            return {}
-        sent = self.connector.raw
-        found: dict[str, RawPayload | None] = {one.id: None for one in mentions if one.is_withdrawn}
-        for one in mentions:
-            if not one.is_withdrawn and one.id in sent:
-                text = sent[one.id].decode("utf-8", "replace")
-                found[one.id] = RawPayload(id=one.id, connector=self.name, at=now, payload=text)
-        return found
-
     def _is_due(self, page: Page, now: datetime) -> bool:
         """Whether a page without news moves the position far enough to be saved."""
         if page.cursor == self.position.cursor:
             return False
         is_stream = isinstance(self.connector, StreamingConnector)
         return not is_stream or self._saved_at is None or (now - self._saved_at).total_seconds() >= CHECKPOINT_EVERY
-
-    def _count(self, page: Page, fresh: Sequence[Mention]) -> None:
-        """Move the metrics, after the commit: received = published + repeated + dead-lettered."""
-        metrics, name = self.metrics, self.name
-        metrics.mentions_received.labels(name).inc(len(page.mentions) + len(page.rejected))
-        metrics.mentions_published.labels(name).inc(len(fresh))
-        metrics.mentions_repeated.labels(name).inc(len(page.mentions) - len(fresh))
-        if page.rejected:
-            metrics.dead_letters.labels("connectors", Reason.INVALID.value).inc(len(page.rejected))
-            self._log.warning(
-                "parts of an answer could not be read", count=len(page.rejected), why=page.rejected[0].error
-            )
-        if page.gap is not None:
-            seconds = max(0.0, (page.gap.until - page.gap.since).total_seconds())
-            metrics.source_gap_seconds.labels(name).inc(seconds)
-            self._log.warning("gap", reason=page.gap.reason, seconds=round(seconds, 1))
-        if fresh:
-            newest = max(mention.created_at for mention in fresh)
-            metrics.source_last_mention.labels(name).set(newest.timestamp())
-            if not self._backfill:
-                for mention in fresh:
-                    delay = (mention.collected_at - mention.created_at).total_seconds()
-                    metrics.source_delay.labels(name).observe(max(0.0, delay))
 
     def _heard(self, fresh: int, *, is_steady: bool = True) -> None:
         """Note that the source answers, and with how much that is new."""
@@ -404,11 +370,3 @@ class Runner:
         self.metrics.source_last_success.labels(self.name).set(self._clock().timestamp())
         if not isinstance(self.connector, PushConnector):
             self.state.to(SourceState.LISTENING)
-
-
-def _span(seconds: float) -> str:
-    """Return a duration for people."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
