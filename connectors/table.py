@@ -16,7 +16,7 @@ from pipeline.contract.errors import ConfigError
 FILE: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- made by `python -m connectors.table` -->"
 END: Final = "<!-- end -->"
-HEADINGS: Final = ("source", "credentials", "how", "past", "position", "edits and deletions", "tested against")
+HEADINGS: Final = ("source", "credentials", "how", "past", "position", "edits and deletions", "tried against")
 
 
 def row(kind: type[Connector[Any]]) -> tuple[str, ...]:

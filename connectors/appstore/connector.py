@@ -80,7 +80,7 @@ class Appstore(PollingConnector[AppstoreSettings]):
         auth="none; a key of App Store Connect for all of one's own",
         cursor="time of the newest review of every country",
         changes="edits; deletions with a key",
-        tested="feeds of our own, recorded feeds",
+        tested="Apple's spec of Connect (Prism), feeds written by hand",
     )
     seen_limit: ClassVar[int] = 5_000
 

@@ -85,7 +85,7 @@ class Bluesky(StreamingConnector[BlueskySettings]):
         auth="none",
         cursor="time of the newest frame",
         changes="both",
-        tested="a Jetstream of our own, recorded frames",
+        tested="a real PDS's firehose in Jetstream's frames, recordings",
     )
     seen_limit: ClassVar[int] = 2_000  # of 30 s at the most, when all is kept
 

@@ -67,7 +67,7 @@ class Discourse(PollingConnector[DiscourseSettings]):
         auth="none; a key where a forum wants one",
         cursor="highest number of a post",
         changes="both, among the newest and when read again",
-        tested="a forum of our own, recorded answers",
+        tested="Discourse's spec (Prism), recorded answers",
     )
     seen_limit: ClassVar[int] = 1_000
     rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=10)

@@ -55,7 +55,7 @@ class Foursquare(PollingConnector[FoursquareSettings]):
         auth="service key; pay per question",
         cursor="time of the newest tip of every place",
         changes="no edits; no deletions",
-        tested="an API of our own, recorded answers",
+        tested="a third-party spec (Prism), recordings of version 2",
     )
     seen_limit: ClassVar[int] = 5_000
 

@@ -56,7 +56,7 @@ class GooglePlay(PollingConnector[GooglePlaySettings]):
         auth="a service account",
         cursor="time of the newest review or change",
         changes="edits; no deletions",
-        tested="a store of our own, recorded answers",
+        tested="Google's spec (Prism), answers made by hand",
     )
     seen_limit: ClassVar[int] = 5_000
 

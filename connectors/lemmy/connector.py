@@ -73,7 +73,7 @@ class Lemmy(PollingConnector[LemmySettings]):
         auth="none; a token where a server wants one",
         cursor="newest time of every community, and the page of a walk",
         changes="both, within `overlap`; the server's own when read again",
-        tested="a server of our own, recorded objects",
+        tested="a spec of 0.19 (Prism), recorded ActivityPub objects",
     )
     seen_limit: ClassVar[int] = 5_000
     rereads = Rereading(ages=(6 * HOUR, DAY, 7 * DAY), batch=20)

@@ -63,7 +63,7 @@ class Mastodon(PollingConnector[MastodonSettings]):
         auth="none; a token where a server wants one",
         cursor="newest id of every tag",
         changes="edits within `overlap`; no deletions",
-        tested="a server of our own, recorded answers",
+        tested="GoToSocial's spec (Prism), recorded answers",
     )
     seen_limit: ClassVar[int] = 2_000
 

@@ -65,7 +65,7 @@ class Stackexchange(PollingConnector[StackexchangeSettings]):
         auth="none for 300 requests a day; a key",
         cursor="time of the newest activity",
         changes="edits; deletions when read again",
-        tested="an API of our own, hand-written answers",
+        tested="a third-party spec (Prism), hand-written answers",
     )
     seen_limit: ClassVar[int] = 2_000
     rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=100)

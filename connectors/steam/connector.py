@@ -75,7 +75,7 @@ class Steam(PollingConnector[SteamSettings]):
         auth="none; a key where more is asked",
         cursor="time of the newest change of every game; page of a walk",
         changes="edits; no deletions",
-        tested="a service of our own, recorded answers",
+        tested="a service of our own, answers made by hand",
     )
     seen_limit: ClassVar[int] = 5_000
 

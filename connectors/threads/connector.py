@@ -71,7 +71,7 @@ class Threads(graph.GraphConnector[ThreadsSettings]):
         auth="an account's token",
         cursor="time of the newest text of every query",
         changes="deletions of the account's own with `meta-webhook`",
-        tested="a Graph of our own, recorded answers",
+        tested="a Graph of our own, a recorded answer",
     )
     seen_limit: ClassVar[int] = 5_000
 

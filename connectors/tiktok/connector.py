@@ -80,7 +80,7 @@ class TikTok(PollingConnector[TikTokSettings]):
         auth="client key and secret of an approved research project",
         cursor="the days that are read, and the page of a question",
         changes="no edits; no deletions",
-        tested="an API of our own, recorded answers",
+        tested="an API of our own, a published example",
     )
     seen_limit: ClassVar[int] = 5_000
 

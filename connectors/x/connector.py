@@ -59,7 +59,7 @@ class X(Paid[XSettings], PollingConnector[XSettings]):
         auth="bearer token of an app; pay per post",
         cursor="newest id, and the page of a walk",
         changes="both, when read again",
-        tested="a search of our own, recorded answers",
+        tested="X's spec 2.112 (Prism), recorded answers",
     )
     seen_limit: ClassVar[int] = 2_000
 

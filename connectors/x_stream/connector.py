@@ -59,7 +59,7 @@ class XStream(Paid[XStreamSettings], StreamingConnector[XStreamSettings]):
         auth="bearer token of an app; pay per post",
         cursor="newest id; what came since then is searched for",
         changes="both, when read again",
-        tested="a stream of our own over HTTP",
+        tested="X's spec of rules (Prism), a stream of our own",
     )
     seen_limit: ClassVar[int] = 5_000
 

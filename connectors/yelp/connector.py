@@ -57,7 +57,7 @@ class Yelp(PollingConnector[YelpSettings]):
         auth="API key",
         cursor="newest time and number of reviews of every business",
         changes="no edits; withdrawn after a day, as the terms ask",
-        tested="an API of our own, recorded answers",
+        tested="a third-party spec (Prism), an API of our own",
     )
     seen_limit: ClassVar[int] = 2_000
     rereads = Rereading(ages=(), erase_after=DAY)

@@ -78,7 +78,7 @@ class YouTube(PollingConnector[YouTubeSettings]):
         auth="API key",
         cursor="newest instant of every target, and the page of a walk",
         changes="both, within `overlap` and when read again",
-        tested="an API of our own, recorded answers",
+        tested="Google's spec (Prism), recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
     rereads = Rereading(ages=(DAY, 7 * DAY), batch=50, every=25 * DAY)  # what is kept for 30 days has to be renewed
