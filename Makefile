@@ -14,12 +14,14 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # An environment is made anew when the lock file changed; else nothing is installed and no network is asked.
-$(VENV)/.run: requirements.lock pyproject.toml
+# The compiled part (native/) is built where there is a C compiler and Python's headers; its twins do the same without.
+$(VENV)/.run: requirements.lock pyproject.toml $(wildcard native/*)
 	@test -n "$(PYTHON)" || { echo "earshot needs Python 3.11 or newer: install it, or say where it is with PYTHON=…"; exit 1; }
 	@echo "installing into $(VENV) with $(PYTHON) (once) …"
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make $(VENV): on Debian install python3-venv"; exit 1; }
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "from pipeline.core import native; n = native.why_not; print(n and f'triage runs at half its speed: {n}')" | grep . || true
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run

@@ -16,21 +16,20 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
+from struct import unpack_from
 from typing import Any, Final
 
 from msgspec import Struct
 
+from pipeline.core.sketch import MAX_WORDS, in_common, packed, sketch
+
 MIN_WORDS: Final = 5
 """Different words a text needs to be a story with others: "thank you so much" is said by many who share nothing."""
-MAX_WORDS: Final = 400
-"""Words of a text that are looked at."""
 NEAR: Final = 0.7
 MAX_STORIES: Final = 20_000
 """Stories kept for comparison, half a kilobyte each."""
-_SKETCH: Final = 24
 _SHORT: Final = 3  # letters
 _ADDRESS_WORDS: Final = 3  # t, co, xyz: what is left of an address after its protocol
 _MAX_CACHED: Final = 50_000
@@ -54,9 +53,9 @@ class _Story:
 
     __slots__ = ("id", "keys", "queued", "sketch")
 
-    def __init__(self, story_id: str, sketch: array[int], keys: tuple[int, ...]) -> None:
+    def __init__(self, story_id: str, smallest: bytes, keys: tuple[int, ...]) -> None:
         self.id = story_id
-        self.sketch = sketch
+        self.sketch = smallest
         self.keys = keys
         self.queued = 0
 
@@ -90,7 +89,7 @@ class _LongHashes(dict[str, int | None]):
         return value
 
 
-_PROTOCOLS: Final = frozenset(zlib.crc32(word.encode()) for word in ("https", "http"))
+_PROTOCOLS: Final = (zlib.crc32(b"https"), zlib.crc32(b"http"))
 
 
 class Memory:
@@ -145,22 +144,21 @@ class Memory:
         """
         if len(tokens) > MAX_WORDS:
             tokens = tokens[:MAX_WORDS]
-        hashes: set[Any] = set(map(self._long.__getitem__, tokens))
-        hashes.discard(None)
-        words: list[str] | None = None
-        if not hashes.isdisjoint(_PROTOCOLS):
+        sketched = sketch(self._long, tokens, *_PROTOCOLS)
+        if sketched is None:
             words = _long_words(tokens)
             hashes = set(map(self._hashes.__getitem__, words))
-        if len(hashes) < MIN_WORDS:
+            size = len(hashes)
+            smallest = packed(hashes)
+        else:
+            size, smallest, words = sketched
+        if size < MIN_WORDS:
             words = _all_words(tokens)
             hashes = set(map(self._hashes.__getitem__, words))
             if len(hashes) <= MIN_WORDS:
                 return _digest(own_id)
-        smallest = sorted(hashes)
-        if len(smallest) > _SKETCH:
-            del smallest[_SKETCH:]
-            hashes = set(smallest)
-        first, second, third, fourth = smallest[:4]
+            smallest = packed(hashes)
+        first, second, third, fourth = unpack_from("=4I", smallest)
         keys = (
             first ^ second,
             second ^ third,
@@ -175,13 +173,13 @@ class Memory:
             known = index.get(key)
             if known is not None and known not in compared:
                 compared.append(known)
-                common = _in_common(known.sketch, hashes)
+                common = in_common(known.sketch, smallest, NEAR)
                 if common >= NEAR and common > nearest:
                     best, nearest = known, common
         if best is not None:
             self._put(best, None)
             return best.id
-        story = _Story(_digest(" ".join(_long_words(tokens) if words is None else words)), array("I", smallest), keys)
+        story = _Story(_digest(" ".join(words)), smallest, keys)
         self._put(story, [index.get(key) for key in keys] if self._steps is not None else None)
         for key in keys:
             index[key] = story
@@ -289,21 +287,6 @@ def _without_addresses(tokens: Sequence[str]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def _in_common(sketch: array[int], other: set[int]) -> float:
-    """Return the estimated Jaccard index of two sketches: the share of the smallest of both that are in both.
-
-    0 where it is surely below NEAR, which is found out sooner.
-    """
-    both = other.intersection(sketch)  # no set is made of the array
-    if len(both) < NEAR * max(len(sketch), len(other)):
-        return 0.0
-    size = len(sketch) + len(other) - len(both)
-    if size <= _SKETCH:  # short texts, as most are: the sketches hold all their words
-        return len(both) / size
-    smallest = sorted({*sketch, *other})[:_SKETCH]
-    return len(both.intersection(smallest)) / len(smallest)
 
 
 def _digest(text: str) -> str:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
+from sys import byteorder
 from typing import Final, Literal, NamedTuple
+
+from pipeline.core.native import pick
 
 UNKNOWN: Final = "und"
 
@@ -316,7 +319,7 @@ _FIELD: Final = 4  # bytes of a language in a sum of votes: enough for a hundred
 
 
 def _index() -> dict[str, int]:
-    """Return word -> its votes, a number with a field for each language: so a text's votes are one sum.
+    """Return word -> its votes, a number with a field for each language, the first lowest: so a text's votes are one sum.
 
     A word of several languages says less about each.
     """
@@ -329,20 +332,42 @@ def _index() -> dict[str, int]:
     }
 
 
-_VOTES: Final = _index()
-_FIELDS: Final = Struct(f"<{len(_CODES)}I").unpack
+_PACKED: Final = Struct(f"={len(_CODES)}I")
+_VOTES: Final = {
+    word: _PACKED.pack(*(votes >> (8 * _FIELD * place) & (1 << 8 * _FIELD) - 1 for place in range(len(_CODES))))
+    for word, votes in _index().items()
+}
+
+Votes = tuple[int, int, int]
+
+
+def votes_twin(table: Mapping[str, bytes], words: Sequence[str], most: int, languages: int) -> Votes | None:
+    """Return the place of the language with most votes of the first `most` words, its votes, and those of the next one.
+
+    None where no word has any. The table has for a word the votes for each of so many languages.
+    """
+    total = 0
+    for votes in filter(None, map(table.get, words[:most])):
+        total += int.from_bytes(votes, byteorder)
+    if not total:
+        return None
+    weights = list(memoryview(total.to_bytes(_FIELD * languages, byteorder)).cast("I"))
+    best_weight = max(weights)
+    best = weights.index(best_weight)
+    weights[best] = 0
+    return best, best_weight, max(weights)
+
+
+_votes: Final[Callable[[Mapping[str, bytes], Sequence[str], int, int], Votes | None]] = pick("votes", votes_twin)
 
 
 def _by_words(words: Sequence[str]) -> tuple[str, float, float]:
     """Return the language with most function words, their weight, and the weight of the one that comes next."""
-    votes = sum(filter(None, map(_VOTES.get, words[:_FIRST_WORDS])))
-    if not votes:
+    votes = _votes(_VOTES, words, _FIRST_WORDS, len(_CODES))
+    if votes is None:
         return UNKNOWN, 0.0, 0.0
-    weights = list(_FIELDS(votes.to_bytes(_FIELD * len(_CODES), "little")))
-    most = max(weights)
-    best = weights.index(most)
-    weights[best] = 0
-    return _CODES[best], most / _SCALE, max(weights) / _SCALE
+    best, most, second = votes
+    return _CODES[best], most / _SCALE, second / _SCALE
 
 
 class FastText:

@@ -194,9 +194,9 @@ def test_the_cache_is_bounded():
     vader = FastVader()
     for number in range(CACHE + 100):
         vader.compound(f"word{number}")
-    assert len(vader._tokens) <= CACHE
+    assert len(vader.tokens) <= CACHE
     vader.compound("x" * 100)
-    assert "x" * 100 not in vader._tokens
+    assert "x" * 100 not in vader.tokens
 
 
 @pytest.mark.shared

@@ -9,12 +9,13 @@ and why. `shares` turns the sums into shares of 1. So every decision can be read
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp
 from typing import Final, NamedTuple, Protocol
 
 from pipeline.contract.events import Fired, Kind, Rating
 from pipeline.core.intents import Intent
+from pipeline.core.native import pick
 from pipeline.core.routing.shipped import CANONICAL, Vector
 
 TEMPERATURE: Final = 1.6
@@ -63,19 +64,23 @@ def stars(rating: Rating | None) -> float | None:
 
 def shares(sums: Sequence[float]) -> dict[str, float]:
     """Return sums as shares of 1 (softmax at TEMPERATURE), rounded to four digits, by department."""
+    service, support, design, marketing = _shares(sums, TEMPERATURE)
+    return {"service": service, "support": support, "design": design, "marketing": marketing}
+
+
+def shares_twin(sums: Sequence[float], temperature: float) -> list[float]:
+    """Return four sums as shares of 1, rounded to four digits."""
     service, support, design, marketing = sums
     top = max(sums)
-    a = exp((service - top) / TEMPERATURE)
-    b = exp((support - top) / TEMPERATURE)
-    c = exp((design - top) / TEMPERATURE)
-    d = exp((marketing - top) / TEMPERATURE)
+    a = exp((service - top) / temperature)
+    b = exp((support - top) / temperature)
+    c = exp((design - top) / temperature)
+    d = exp((marketing - top) / temperature)
     whole = a + b + c + d
-    return {
-        "service": round(a / whole, 4),
-        "support": round(b / whole, 4),
-        "design": round(c / whole, 4),
-        "marketing": round(d / whole, 4),
-    }
+    return [round(a / whole, 4), round(b / whole, 4), round(c / whole, 4), round(d / whole, 4)]
+
+
+_shares: Final[Callable[[Sequence[float], float], list[float]]] = pick("shares", shares_twin)
 
 
 #                                    service support design marketing

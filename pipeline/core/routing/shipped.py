@@ -7,7 +7,7 @@ must match and texts that must not; the tests try all of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -17,12 +17,15 @@ import yaml
 
 from pipeline.contract.events import Fired, Priority
 from pipeline.core.intents import Intent
-from pipeline.core.routing.wordings import Wordings
+from pipeline.core.native import pick
+from pipeline.core.routing.wordings import Node, Starts, Wordings, wordings_twin
 
 CANONICAL: Final = ("service", "support", "design", "marketing")
 """The four departments that shipped rules and the model speak of, in the order of every vector of scores."""
 
 Vector = tuple[float, float, float, float]
+Meaning = tuple[int, str | None, bool]
+"""What a wording's number stands for: a rule, a language (None: it forbids the rule), whether a negator turns it off."""
 
 _NEGATORS: Final = """
     not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt aint don't didn't doesn't
@@ -110,8 +113,7 @@ class Shipped:
         self.rules = tuple(rules)
         self.version = version
         self._spoken: dict[tuple[object, ...], tuple[Vector, Fired]] = {}
-        # number -> rule, language (None: it forbids), whether a negator turns it off
-        self._means: list[tuple[int, str | None, bool]] = []
+        self._means: list[Meaning] = []
         numbered: dict[int, tuple[str, ...]] = {}
         for index, rule in enumerate(self.rules):
             for language, wordings in rule.when.items():
@@ -126,26 +128,8 @@ class Shipped:
 
         English wordings count in every language, those of another language only in theirs or when it is not known.
         """
-        fired: dict[int, list[str]] = {}
-        forbidden: set[int] = set()
-        means = self._means
-        for start, end, says in self._wordings.find(found):
-            for number in says:
-                index, spoken, is_negatable = means[number]
-                if spoken is None:
-                    forbidden.add(index)
-                    continue
-                if spoken not in ("en", language) and language is not None:
-                    continue
-                if is_negatable and start > 0 and _is_negated(found, start):
-                    continue
-                words = fired.get(index)
-                if words is None:
-                    words = fired[index] = []
-                words.append(found[start] if end == start + 1 else " ".join(found[max(0, start) : end]))
-        for index in forbidden:
-            fired.pop(index, None)
-        return fired
+        wordings = self._wordings
+        return _rules(wordings.starts, wordings.opening, found, self._means, NEGATORS, language)
 
     def speak(self, found: Mapping[int, Sequence[str]]) -> tuple[list[float], tuple[Fired, ...]]:
         """Return what the rules of `find` sum up to for each of CANONICAL, and each as it is written into a decision."""
@@ -179,8 +163,42 @@ class Shipped:
         return known
 
 
-def _is_negated(found: Sequence[str], start: int) -> bool:
-    return not NEGATORS.isdisjoint(found[max(0, start - _NEGATION_REACH) : start])
+def rules_twin(
+    starts: Starts,
+    opening: Node | None,
+    found: Sequence[str],
+    means: list[Meaning],
+    negators: frozenset[str],
+    language: str | None,
+) -> dict[int, list[str]]:
+    """Return what `Shipped.find` does, by the tables of its wordings and what each of their numbers means."""
+    fired: dict[int, list[str]] = {}
+    forbidden: set[int] = set()
+    for start, end, says in wordings_twin(starts, opening, found):
+        for number in says:
+            index, spoken, is_negatable = means[number]
+            if spoken is None:
+                forbidden.add(index)
+                continue
+            if spoken not in ("en", language) and language is not None:
+                continue
+            if is_negatable and start > 0 and not negators.isdisjoint(found[max(0, start - _NEGATION_REACH) : start]):
+                continue
+            words = fired.get(index)
+            if words is None:
+                words = fired[index] = []
+            words.append(found[start] if end == start + 1 else " ".join(found[max(0, start) : end]))
+    for index in forbidden:
+        fired.pop(index, None)
+    return fired
+
+
+_rules: Final[
+    Callable[
+        [Starts, Node | None, Sequence[str], list[Meaning], frozenset[str], str | None],
+        dict[int, list[str]],
+    ]
+] = pick("rules", rules_twin)
 
 
 @lru_cache(maxsize=1)

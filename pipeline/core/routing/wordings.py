@@ -10,9 +10,11 @@ The longest wording wins: one that lies within a longer one says nothing ("would
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress, count
-from typing import Final
+from typing import Any, Final
+
+from pipeline.core.native import pick
 
 _WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[❤♥♡☺\U0001F300-\U0001FAFF]")
 _SPLIT: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*\*?|[❤♥♡☺\U0001F300-\U0001FAFF]")
@@ -26,7 +28,7 @@ _MOST_WORDS: Final = 2000  # of a text: rules judge what a person reads, not a n
 BEGINNING: Final = "^"
 
 
-def words(text: str) -> list[str]:
+def words_twin(text: str) -> list[str]:
     """Return the words of a text, lower-case, with plain apostrophes, and the emoji among them; at most 2000."""
     if len(text) > _MOST_LETTERS:
         text = text[:_MOST_LETTERS]
@@ -40,34 +42,54 @@ def words(text: str) -> list[str]:
     return found if len(found) <= _MOST_WORDS else found[:_MOST_WORDS]
 
 
+words: Final[Callable[[str], list[str]]] = pick("words", words_twin)
+"""The words of a text: see `words_twin`."""
+
+
 Hit = tuple[int, int, tuple[int, ...]]
 """A wording found: its first word's place, the place behind its last, and what it stands for. First place -1: bound to
 the beginning. A plain tuple: a named one takes five times as long to make."""
 
 
-class _Node:
+Node = tuple[dict[str, Any], tuple[tuple[str, Any], ...], tuple[int, ...]]
+"""The words that go on with their nodes, beginnings of words with theirs, and what ends here. Plain tuples: the compiled
+walk reads them, too."""
+
+
+class _Growing:
+    """A node while wordings are added."""
+
     __slots__ = ("next", "prefixes", "says")
 
     def __init__(self) -> None:
-        self.next: dict[str, _Node] = {}
-        self.prefixes: list[tuple[str, _Node]] = []
+        self.next: dict[str, _Growing] = {}
+        self.prefixes: list[tuple[str, _Growing]] = []
         self.says: tuple[int, ...] = ()
+
+    def done(self) -> Node:
+        """Return the node as it stays."""
+        return (
+            {word: node.done() for word, node in self.next.items()},
+            tuple((prefix, node.done()) for prefix, node in self.prefixes),
+            self.says,
+        )
 
 
 class Wordings:
     """An index of wordings; each stands for one or more numbers that its user gives meaning to."""
 
     def __init__(self, wordings: Mapping[int, Iterable[str]]) -> None:
-        self._root = _Node()
+        root = _Growing()
         for number, texts in wordings.items():
             for text in texts:
-                self._add(text, number)
+                self._add(root, text, number)
                 if "'" in text:  # people leave it out
-                    self._add(text.replace("'", ""), number)
-        self._starts = _Starts(self._root)
-        self._opening = self._root.next.get(BEGINNING)
+                    self._add(root, text.replace("'", ""), number)
+        whole = root.done()
+        self.starts = Starts(whole)
+        self.opening: Node | None = whole[0].get(BEGINNING)
 
-    def _add(self, text: str, number: int) -> None:
+    def _add(self, node: _Growing, text: str, number: int) -> None:
         parts = _SPLIT.findall(text.lower())
         if not parts:
             raise ValueError(f"the wording {text!r} has no word in it")
@@ -75,66 +97,50 @@ class Wordings:
             raise ValueError(f"the wording {text!r} is a single letter")
         if text.startswith(BEGINNING):
             parts.insert(0, BEGINNING)
-        node = self._root
         for part in parts:
             if part.endswith("*"):
                 if len(part) <= _PREFIX_LEAST:
                     raise ValueError(f"the wording {text!r}: write at least {_PREFIX_LEAST} letters before *")
                 node = self._prefix(node, part[:-1])
             else:
-                node = node.next.setdefault(part, _Node())
+                node = node.next.setdefault(part, _Growing())
         if number not in node.says:
             node.says = (*node.says, number)
 
     @staticmethod
-    def _prefix(node: _Node, prefix: str) -> _Node:
+    def _prefix(node: _Growing, prefix: str) -> _Growing:
         for known, child in node.prefixes:
             if known == prefix:
                 return child
-        child = _Node()
+        child = _Growing()
         node.prefixes.append((prefix, child))
         return child
 
     def find(self, found: Sequence[str]) -> list[Hit]:
         """Return the wordings in these words (see `words`), in order, without those within a longer one."""
-        hits: list[Hit] = []
-        if found and self._opening is not None:
-            for node in _children(self._opening, found[0]):
-                _walk(node, found, -1, 1, hits)
-        starts = list(map(self._starts.__getitem__, found))
-        last = len(found) - 1
-        for at in compress(count(), starts):  # most words begin nothing
-            start = starts[at]
-            assert start is not None
-            nodes, says, goes_on, prefixes = start
-            if at < last and ((word := found[at + 1]) in goes_on or (prefixes and word.startswith(prefixes))):
-                for node in nodes:
-                    _walk(node, found, at, at + 1, hits)
-            elif says:
-                hits += [(at, at + 1, one) for one in says]
-        return _longest(hits) if len(hits) > 1 else hits
+        return _wordings(self.starts, self.opening, found)
 
 
-_Start = tuple[tuple[_Node, ...], tuple[tuple[int, ...], ...], frozenset[str], tuple[str, ...]]
+_Start = tuple[tuple[Node, ...], tuple[tuple[int, ...], ...], frozenset[str], tuple[str, ...]]
 """What a word begins: the nodes, what it says by itself, and the words and beginnings of words it may go on with. Four
 starts in five do not go on, and that is seen here without a walk."""
 
 
-class _Starts(dict[str, _Start | None]):
+class Starts(dict[str, _Start | None]):
     """What each word begins, found once a word; None where it begins nothing. C code does the look-up."""
 
-    def __init__(self, root: _Node) -> None:
+    def __init__(self, root: Node) -> None:
         super().__init__()
         self._root = root
-        self._prefixes: dict[str, list[tuple[str, _Node]]] = {}  # by their first letters: rare words are new every time
-        for prefix, node in root.prefixes:
+        self._prefixes: dict[str, list[tuple[str, Node]]] = {}  # by their first letters: rare words are new every time
+        for prefix, node in root[1]:
             self._prefixes.setdefault(prefix[:_PREFIX_LEAST], []).append((prefix, node))
 
     def __missing__(self, word: str) -> _Start | None:
         if len(self) >= _REMEMBERED:
             self.clear()
-        exact = self._root.next.get(word)
-        nodes: tuple[_Node, ...] = () if exact is None else (exact,)
+        exact = self._root[0].get(word)
+        nodes: tuple[Node, ...] = () if exact is None else (exact,)
         alike = self._prefixes.get(word[:_PREFIX_LEAST])
         if alike is not None:
             nodes += tuple(node for prefix, node in alike if word.startswith(prefix))
@@ -142,32 +148,57 @@ class _Starts(dict[str, _Start | None]):
         return start
 
 
-def _start(nodes: tuple[_Node, ...]) -> _Start:
-    says = tuple(node.says for node in nodes if node.says)
-    goes_on = frozenset(word for node in nodes for word in node.next)
-    return nodes, says, goes_on, tuple(prefix for node in nodes for prefix, _ in node.prefixes)
+def _start(nodes: tuple[Node, ...]) -> _Start:
+    says = tuple(says for _, _, says in nodes if says)
+    goes_on = frozenset(word for goes_on, _, _ in nodes for word in goes_on)
+    return nodes, says, goes_on, tuple(prefix for _, prefixes, _ in nodes for prefix, _ in prefixes)
 
 
-def _children(node: _Node, word: str) -> list[_Node]:
-    exact = node.next.get(word)
-    found = [] if exact is None else [exact]
-    if node.prefixes:
-        found += [child for prefix, child in node.prefixes if word.startswith(prefix)]
+def wordings_twin(starts: Starts, opening: Node | None, found: Sequence[str]) -> list[Hit]:
+    """Return the wordings in these words; `starts` are what words begin, `opening` what the beginning of the text does."""
+    hits: list[Hit] = []
+    if found and opening is not None:
+        for node in _children(opening, found[0]):
+            _walk(node, found, -1, 1, hits)
+    begun = list(map(starts.__getitem__, found))
+    last = len(found) - 1
+    for at in compress(count(), begun):  # most words begin nothing
+        start = begun[at]
+        assert start is not None
+        nodes, says, goes_on, prefixes = start
+        if at < last and ((word := found[at + 1]) in goes_on or (prefixes and word.startswith(prefixes))):
+            for node in nodes:
+                _walk(node, found, at, at + 1, hits)
+        elif says:
+            hits += [(at, at + 1, one) for one in says]
+    return _longest(hits) if len(hits) > 1 else hits
+
+
+_wordings: Final[Callable[[Starts, Node | None, Sequence[str]], list[Hit]]] = pick("wordings", wordings_twin)
+
+
+def _children(node: Node, word: str) -> list[Node]:
+    goes_on, prefixes, _ = node
+    exact = goes_on.get(word)
+    found: list[Node] = [] if exact is None else [exact]
+    if prefixes:
+        found += [child for prefix, child in prefixes if word.startswith(prefix)]
     return found
 
 
-def _walk(node: _Node, found: Sequence[str], start: int, end: int, hits: list[Hit]) -> None:
+def _walk(node: Node, found: Sequence[str], start: int, end: int, hits: list[Hit]) -> None:
     while True:
-        if node.says:
-            hits.append((start, end, node.says))
+        goes_on, prefixes, says = node
+        if says:
+            hits.append((start, end, says))
         if end >= len(found):
             return
         word = found[end]
-        if node.prefixes:
+        if prefixes:
             for child in _children(node, word):
                 _walk(child, found, start, end + 1, hits)
             return
-        following = node.next.get(word)
+        following = goes_on.get(word)
         if following is None:
             return
         node, end = following, end + 1

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from itertools import compress, count
 from typing import Any, Final, NamedTuple
 
 import yaml
+
+from pipeline.core.native import pick
 
 LANGUAGES: Final = ("en", "de", "es", "fr", "it", "pt")
 STRONGER: Final = 1.3
@@ -40,19 +42,17 @@ EMOJI: Final = {char: value for value, chars in _EMOJI.items() for char in chars
 Phrase = tuple[tuple[str, ...], bool, float]  # the words behind the first, whether the last is open, valence
 
 
-class _Following:
-    """The words that follow a phrase's first: frequent words begin phrases, and what stands there seldom goes on so."""
+Following = tuple[bool, frozenset[str], tuple[str, ...]]
+"""Whether a word is a phrase by itself, the words that a phrase goes on with, and beginnings of such words: frequent words
+begin phrases, and what stands behind them seldom goes on so."""
 
-    __slots__ = ("_beginnings", "_words", "is_alone")
 
-    def __init__(self, phrases: Sequence[Phrase]) -> None:
-        self.is_alone = any(not rest for rest, _, _ in phrases)
-        self._words = frozenset(rest[0] for rest, _, _ in phrases if rest)
-        self._beginnings = tuple(rest[0] for rest, is_open, _ in phrases if is_open and len(rest) == 1)
-
-    def takes(self, word: str) -> bool:
-        """Whether a phrase may go on with this word."""
-        return word in self._words or (bool(self._beginnings) and word.startswith(self._beginnings))
+def _following(phrases: Sequence[Phrase]) -> Following:
+    return (
+        any(not rest for rest, _, _ in phrases),
+        frozenset(rest[0] for rest, _, _ in phrases if rest),
+        tuple(rest[0] for rest, is_open, _ in phrases if is_open and len(rest) == 1),
+    )
 
 
 class Phrases:
@@ -67,31 +67,53 @@ class Phrases:
                 self._by_first[first] = tuple(
                     sorted((*self._by_first.get(first, ()), phrase), key=lambda one: -len(one[0]))
                 )
-        self._follow = {first: _Following(known) for first, known in self._by_first.items()}
+        self._follow = {first: _following(known) for first, known in self._by_first.items()}
 
     def total(self, words: Sequence[str]) -> float:
         """Return the sum of the phrases' valences; the longest phrase at a place counts."""
-        total = 0.0
-        last = len(words) - 1
-        follow = list(map(self._follow.get, words))
-        for place in compress(count(), follow):  # C code passes over words that begin no phrase
-            following = follow[place]
-            assert following is not None
-            if following.is_alone or (place < last and following.takes(words[place + 1])):
-                total += self.at(words, place)[1]
-        return total
+        return _phrases(self._follow, self._by_first, words, len(words))
 
     def at(self, words: Sequence[str], place: int) -> tuple[int, float]:
         """Return how many words a phrase that begins here has, and its valence; 0 and 0.0 where none does."""
-        for rest, is_open, value in self._by_first.get(words[place], ()):
-            if not rest:
-                return 1, value
-            found = tuple(words[place + 1 : place + 1 + len(rest)])
-            if found == rest:
-                return 1 + len(rest), value
-            if is_open and found[:-1] == rest[:-1] and len(found) == len(rest) and found[-1].startswith(rest[-1]):
-                return 1 + len(rest), value
-        return 0, 0.0
+        return _phrase_at(self._by_first, words, place)
+
+
+def _phrase_at(by_first: Mapping[str, tuple[Phrase, ...]], words: Sequence[str], place: int) -> tuple[int, float]:
+    for rest, is_open, value in by_first.get(words[place], ()):
+        if not rest:
+            return 1, value
+        found = tuple(words[place + 1 : place + 1 + len(rest)])
+        if found == rest:
+            return 1 + len(rest), value
+        if is_open and found[:-1] == rest[:-1] and len(found) == len(rest) and found[-1].startswith(rest[-1]):
+            return 1 + len(rest), value
+    return 0, 0.0
+
+
+def phrases_twin(
+    follow: Mapping[str, Following], by_first: Mapping[str, tuple[Phrase, ...]], words: Sequence[str], most: int
+) -> float:
+    """Return the sum of the valences of the phrases in the first words, at most so many."""
+    if len(words) > most:
+        words = words[:most]
+    total = 0.0
+    last = len(words) - 1
+    found = list(map(follow.get, words))
+    for place in compress(count(), found):  # C code passes over words that begin no phrase
+        following = found[place]
+        assert following is not None
+        is_alone, seconds, beginnings = following
+        if is_alone or (
+            place < last
+            and ((word := words[place + 1]) in seconds or (bool(beginnings) and word.startswith(beginnings)))
+        ):
+            total += _phrase_at(by_first, words, place)[1]
+    return total
+
+
+_phrases: Final[Callable[[Mapping[str, Following], Mapping[str, tuple[Phrase, ...]], Sequence[str], int], float]] = (
+    pick("phrases", phrases_twin)
+)
 
 
 class Entry(NamedTuple):

@@ -16,105 +16,31 @@ import math
 import re
 import string
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from itertools import compress, count
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-CACHE: Final = 50_000  # distinct tokens kept; a text has 17, a language some 100,000
-LONGEST: Final = 40  # characters of a token worth keeping: longer ones are addresses and seldom come again
+from pipeline.core.native import compiled
+from pipeline.core.sentiment.tokens import CACHE, LONGEST, PLAIN, Seen, Token, Tokens, installed
 
-# Words that the rules name one by one and that are in none of the lists.
-_RULED: Final = frozenset({"no", "or", "nor", "never", "so", "this", "without", "doubt", "least", "at", "very", "kind"})
 _FEW: Final = 8  # different emoji that are replaced one by one; more in one pass, which costs 40 ns a character
 _FAR: Final = -9  # a place so far back that no rule reaches it
 
-
-class Token(NamedTuple):
-    """What the rules ask about one token."""
-
-    lower: str
-    valence: float | None  # of a lexicon word that is scored; None for others and for boosters
-    in_lexicon: bool
-    booster: float  # 0.0 where it is none
-    is_negation: bool
-    is_upper: bool
-    is_special: bool  # part of an idiom or of a two-word booster
-    acts_behind: bool  # some rule may speak when a lexicon word stands up to three places behind it
-    acts_alone: bool  # some rule may speak about it whatever stands before it
+Walk = Callable[[str], tuple[float, float]]
+"""The totals of two lexicons for a readable text."""
 
 
-Seen = Token | Literal[False] | None
-"""A token that rules ask about; None for a plain word, False for a plain word in capitals."""
+def compiled_walk(first: Mapping[str, Seen], second: Mapping[str, Seen] | None) -> Walk | None:
+    """Return the compiled walk over the classes of one lexicon or of two; None where nothing is compiled."""
+    if compiled is None:
+        return None
+    vader, original = compiled.vader, installed()
+    rules = (original.caps, original.negate, original.follows, original.phrased)
 
+    def walk(text: str) -> tuple[float, float]:
+        totals: tuple[float, float] = vader(first, second, text, rules)
+        return totals
 
-class _Tokens(dict[str, Seen]):
-    """A cache that classifies what it does not know. C code does the look-up: no Python call for a known token."""
-
-    def __init__(self, original: _Original, lexicon: dict[str, float]) -> None:
-        super().__init__()
-        self._original = original
-        self._lexicon = lexicon
-        self._known = original.named | lexicon.keys()
-
-    def __missing__(self, raw: str) -> Seen:
-        token = self._classify(raw)
-        if len(raw) <= LONGEST:
-            if len(self) >= CACHE:
-                self.clear()
-            self[raw] = token
-        return token
-
-    def _classify(self, raw: str) -> Seen:
-        """Return the class of one white-space separated token."""
-        stripped = raw.strip(string.punctuation)
-        word = raw if len(stripped) <= 2 else stripped  # what is shorter is an emoticon
-        lower = word.lower()
-        if lower not in self._known and "n't" not in lower:
-            return False if word.isupper() else None
-        original = self._original
-        is_booster = lower in original.boosters
-        is_negation = lower in original.negations or "n't" in lower
-        is_special = lower in original.special
-        is_upper = word.isupper()
-        is_ruled = lower in _RULED
-        return Token(
-            lower=lower,
-            valence=None if is_booster else self._lexicon.get(lower),
-            in_lexicon=lower in self._lexicon,
-            booster=original.boosters.get(lower, 0.0),
-            is_negation=is_negation,
-            is_upper=is_upper,
-            is_special=is_special,
-            acts_behind=is_booster or is_negation or is_special or is_ruled,
-            acts_alone=is_upper or is_special or is_ruled,
-        )
-
-
-class _Original:
-    """The installed vaderSentiment: its lexicons and its constants."""
-
-    def __init__(self) -> None:
-        from vaderSentiment import vaderSentiment as original  # noqa: N813 - a module
-
-        analyzer = original.SentimentIntensityAnalyzer()
-        self.lexicon: dict[str, float] = analyzer.lexicon
-        self.boosters: dict[str, float] = original.BOOSTER_DICT
-        self.negations = frozenset(original.NEGATE)
-        self.idioms: dict[str, float] = original.SPECIAL_CASES
-        self.caps: float = original.C_INCR
-        self.negate: float = original.N_SCALAR
-        # The original looks at one character at a time: longer emoji in its table are never found.
-        self.spaced: dict[str, str] = {key: " " + text for key, text in analyzer.emojis.items() if len(key) == 1}
-        self.spaced_codes = {ord(key): text for key, text in self.spaced.items()}
-        self.special = frozenset(
-            word for phrase in (*self.idioms, *self.boosters) if " " in phrase for word in phrase.split()
-        )
-        self.named = self.boosters.keys() | self.negations | self.special | _RULED | {"but"}
-
-
-@lru_cache(maxsize=1)
-def _original() -> _Original:
-    return _Original()
+    return walk
 
 
 def normalised(total: float) -> float:
@@ -130,10 +56,11 @@ class FastVader:
     """
 
     def __init__(self, changes: Mapping[str, float] | None = None) -> None:
-        self._original = original = _original()
-        self._tokens = _Tokens(original, {**original.lexicon, **changes} if changes else original.lexicon)
-        self.classes = self._tokens.__getitem__
+        self._original = original = installed()
+        self.tokens = Tokens(original, {**original.lexicon, **changes} if changes else original.lexicon)
+        self.classes = self.tokens.__getitem__
         self._emoji = re.compile(_one_of(original.spaced))
+        self.walk = compiled_walk(self.tokens, None)
 
     def compound(self, text: str) -> float:
         """Return what vaderSentiment's `polarity_scores(text)["compound"]` returns: -1 to 1, four digits."""
@@ -143,6 +70,8 @@ class FastVader:
     def total(self, text: str) -> float:
         """Return the sum of the valences with the emphasis of punctuation, before it is normalised."""
         text = self.readable(text)
+        if self.walk is not None:
+            return self.walk(text)[0]
         scored, but = self.score(list(map(self.classes, text.split())))
         return sum_of(scored, but, text)
 
@@ -189,10 +118,10 @@ class FastVader:
         """Return the valence of one lexicon word as the rules leave it, in the original's order."""
         original = self._original
         base = valence = token.valence or 0.0
-        one = (tokens[place - 1] or _PLAIN) if place > 0 else _PLAIN
-        two = (tokens[place - 2] or _PLAIN) if place > 1 else _PLAIN
-        three = (tokens[place - 3] or _PLAIN) if place > 2 else _PLAIN
-        following = (tokens[place + 1] or _PLAIN) if place + 1 < len(tokens) else _PLAIN
+        one = (tokens[place - 1] or PLAIN) if place > 0 else PLAIN
+        two = (tokens[place - 2] or PLAIN) if place > 1 else PLAIN
+        three = (tokens[place - 3] or PLAIN) if place > 2 else PLAIN
+        following = (tokens[place + 1] or PLAIN) if place + 1 < len(tokens) else PLAIN
         if token.lower == "kind" and following.lower == "of":
             return 0.0
         if token.lower == "no" and following.in_lexicon:
@@ -233,25 +162,9 @@ class FastVader:
         return scalar
 
     def _idioms(self, valence: float, tokens: list[Seen], place: int) -> float:
-        original = self._original
-        three, two, one, zero, next_one, next_two = (
-            (token or _PLAIN).lower for token in (*tokens[place - 3 : place + 3], None, None)[:6]
-        )
-        for phrase in (
-            f"{one} {zero}",
-            f"{two} {one} {zero}",
-            f"{two} {one}",
-            f"{three} {two} {one}",
-            f"{three} {two}",
-        ):
-            if phrase in original.idioms:
-                valence = original.idioms[phrase]
-                break
-        valence = original.idioms.get(f"{zero} {next_one}", valence)
-        valence = original.idioms.get(f"{zero} {next_one} {next_two}", valence)
-        for phrase in (f"{three} {two} {one}", f"{three} {two}", f"{two} {one}"):
-            valence += original.boosters.get(phrase, 0)
-        return valence
+        near = [(token or PLAIN).lower for token in (*tokens[place - 3 : place + 3], None, None)[:6]]
+        three, two, one, zero, next_one, next_two = near
+        return self._original.phrased(valence, (three, two, one, zero, next_one, next_two))
 
 
 class _Changed(dict[str, Seen]):
@@ -284,11 +197,15 @@ class PairedVader:
     def __init__(self, changes: Mapping[str, float]) -> None:
         self.first = FastVader()
         self.second = FastVader(changes)
-        self._classes = _Changed(self.first.classes, self.second.classes, changes).__getitem__
+        changed = _Changed(self.first.classes, self.second.classes, changes)
+        self._classes = changed.__getitem__
+        self.walk = compiled_walk(self.first.tokens, changed)
 
     def totals(self, text: str) -> tuple[float, float]:
         """Return what `total` of the first and of the second would."""
         text = self.first.readable(text)
+        if self.walk is not None:
+            return self.walk(text)
         chunks = text.split()
         tokens = list(map(self.first.classes, chunks))
         others = list(map(self._classes, chunks))
@@ -333,19 +250,6 @@ class PairedVader:
             if other[7]:
                 acting = place
         return scored, changed, but
-
-
-_PLAIN: Final = Token(
-    "",  # no rule names it
-    None,
-    in_lexicon=False,
-    booster=0.0,
-    is_negation=False,
-    is_upper=False,
-    is_special=False,
-    acts_behind=False,
-    acts_alone=False,
-)
 
 
 def sum_of(scored: dict[int, float], but: int, text: str) -> float:

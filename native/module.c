@@ -1,0 +1,83 @@
+/* The module: its table of functions, and what they share. */
+#include "native.h"
+
+int
+earshot_takes(Py_ssize_t count, Py_ssize_t wanted, const char *name)
+{
+    if (count == wanted) {
+        return 1;
+    }
+    PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments, got %zd", name, wanted, count);
+    return 0;
+}
+
+PyObject *
+earshot_look_up(PyObject *table, PyObject *word)
+{
+    PyObject *found = PyDict_GetItemWithError(table, word);
+    if (found != NULL) {
+        return Py_NewRef(found);
+    }
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyObject_GetItem(table, word);
+}
+
+int
+earshot_begins(PyObject *word, PyObject *beginnings)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(beginnings);
+    for (Py_ssize_t at = 0; at < count; at++) {
+        Py_ssize_t begins = PyUnicode_Tailmatch(word, PyTuple_GET_ITEM(beginnings, at), 0, PY_SSIZE_T_MAX, -1);
+        if (begins != 0) {
+            return begins < 0 ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
+/* A function that takes its arguments as an array is stored under another type; this is how CPython's own code does it. */
+#define FAST(function) ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL
+
+static PyMethodDef functions[] = {
+    {"words", earshot_words, METH_O, "Twin: pipeline.core.routing.wordings.words_twin"},
+    {"wordings", FAST(earshot_wordings), "Twin: pipeline.core.routing.wordings.wordings_twin"},
+    {"rules", FAST(earshot_rules), "Twin: pipeline.core.routing.shipped.rules_twin"},
+    {"phrases", FAST(earshot_phrases), "Twin: pipeline.core.sentiment.lexicon.phrases_twin"},
+    {"votes", FAST(earshot_votes), "Twin: pipeline.core.language.votes_twin"},
+    {"sketch", FAST(earshot_sketch), "Twin: pipeline.core.sketch.sketch_twin"},
+    {"in_common", FAST(earshot_in_common), "Twin: pipeline.core.sketch.in_common_twin"},
+    {"shares", FAST(earshot_shares), "Twin: pipeline.core.routing.model.shares_twin"},
+    {"vader", FAST(earshot_vader), "Twin: pipeline.core.sentiment.vader.PairedVader.totals_twin"},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+begin(PyObject *module)
+{
+    return PyModule_AddIntConstant(module, "FORM", NATIVE_FORM);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, begin},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_native",
+    .m_doc = "The compiled part of earshot's core; pipeline/core/native.py says when it is used.",
+    .m_size = 0,
+    .m_methods = functions,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit__native(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,36 @@
+/* The compiled part of earshot's core: walks over the words of a text, nothing else.
+ *
+ * It holds no state. Every table is a Python dictionary that belongs to its pure-Python twin and is filled by it, so a
+ * word that is new is classified by the twin, once, and only found again by C. What is rare is left to the twin, too.
+ * Floating-point operations stand in the twin's order and are not contracted: results are equal to the last bit.
+ */
+#ifndef EARSHOT_NATIVE_H
+#define EARSHOT_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+/* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
+#define NATIVE_FORM 1
+
+/* Functions of the module. Each docstring names the twin. */
+PyObject *earshot_words(PyObject *module, PyObject *text);
+PyObject *earshot_wordings(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_rules(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_phrases(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_votes(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_sketch(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_in_common(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_shares(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+/* Return 1 when there are as many arguments as wanted; else set TypeError and return 0. */
+int earshot_takes(Py_ssize_t count, Py_ssize_t wanted, const char *name);
+
+/* Return a new reference to table[word]; what is not there is asked of the table's own `__missing__`. NULL on error. */
+PyObject *earshot_look_up(PyObject *table, PyObject *word);
+
+/* Whether a word begins with one of a tuple of beginnings; -1 on error. */
+int earshot_begins(PyObject *word, PyObject *beginnings);
+
+#endif

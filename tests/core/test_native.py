@@ -1,0 +1,279 @@
+"""The compiled part and its pure-Python twins say the same, on everything we could think of."""
+
+import contextlib
+import random
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vaderSentiment import vaderSentiment as original  # noqa: N813
+
+from pipeline.core import native
+from pipeline.core.dedup import _PROTOCOLS, _LongHashes
+from pipeline.core.language import _CODES, _VOTES, votes_twin
+from pipeline.core.routing.model import shares_twin
+from pipeline.core.routing.shipped import NEGATORS, rules_twin, shipped
+from pipeline.core.routing.wordings import Wordings, wordings_twin, words_twin
+from pipeline.core.sentiment.lexicon import Phrases, phrases_twin, read, valences
+from pipeline.core.sentiment.vader import FastVader, PairedVader
+from pipeline.core.sketch import SKETCH, in_common_twin, packed, sketch_twin
+
+ROOT = Path(__file__).parents[2]
+
+compiled = pytest.mark.skipif(native.compiled is None, reason=f"nothing compiled is used: {native.why_not}")
+
+PIECES = [
+    *"aAzZ09 _'’.,!?@#$£/:<>*`\n\t\x00\x1c\x85\xa0ßİıΣςſéÉñ½²٣ñ❤♥♡☺😀👍🏽日한ขعрd",
+    *("\ud800", "\udfff", "\u2028", "it's", "don’t", "'quoted'", "rock'n'roll", "http://t.co/x", "https"),
+    *("not", "no", "never", "so", "this", "but", "BUT", "kind", "of", "least", "at", "very", "without", "doubt", "or"),
+    *("good", "bad", "GREAT", "terrible", "love", "refund", "crash", "to", "die", "for", "the", "bomb", "shit", "yeah"),
+    *("right", "cut", "mustard", "upper", "hand", "cooking", "with", "gas", "sort", "hate", "please", "work", "works"),
+]
+TEXTS = st.one_of(
+    st.text(max_size=200),
+    st.lists(st.sampled_from(PIECES), max_size=60).map("".join),
+    st.lists(st.sampled_from([piece for piece in PIECES if piece.isalpha()]), max_size=60).map(" ".join),
+)
+WORDS = TEXTS.map(words_twin)
+LANGUAGES = st.sampled_from([None, "en", "de", "es", "fr"])
+
+SHIPPED = shipped()
+TINY = Wordings(
+    {
+        0: ("good", "good day", "good day sir", "some*"),
+        1: ("^hello", "^hello wor*", "wor* of goo*", "^wonder* day"),
+        2: ("day", "o'clock", "of good*", "day sir"),
+    }
+)
+TINY_TEXTS = st.lists(
+    st.sampled_from(
+        ["good", "day", "sir", "some", "something", "hello", "world", "wor", "of", "goods", "o'clock", "oclock"]
+    )
+    | st.sampled_from(["wonder", "wonderful", "x"]),
+    max_size=30,
+)
+LONG = _LongHashes()
+PHRASES = Phrases(read("en")["phrases"])
+
+
+@compiled
+@given(TEXTS)
+@settings(max_examples=500)
+def test_a_text_has_the_same_words(text):
+    assert native.compiled.words(text) == words_twin(text)
+
+
+@compiled
+@pytest.mark.parametrize("part", ["a ", "it's ", "é’t ", "😡", "'", "İ", "x" * 50 + " ", "ab"])
+def test_long_texts_are_cut_at_the_same_place(part):
+    for size in (19_990, 20_000, 20_010, 50_000):
+        text = (part * size)[:size]
+        assert native.compiled.words(text) == words_twin(text)
+
+
+@compiled
+@given(WORDS, LANGUAGES)
+@settings(max_examples=300)
+def test_the_same_rules_fire_on_the_same_wordings(words, language):
+    wordings = SHIPPED._wordings
+    given_ = (wordings.starts, wordings.opening, words, SHIPPED._means, NEGATORS, language)
+    ours, theirs = native.compiled.rules(*given_), rules_twin(*given_)
+    assert ours == theirs
+    assert list(ours) == list(theirs), "the order of rules is the order of reasons"
+    assert native.compiled.wordings(*given_[:3]) == wordings_twin(*given_[:3])
+
+
+@compiled
+@given(TINY_TEXTS)
+@settings(max_examples=500)
+def test_wordings_that_overlap_are_found_alike(words):
+    assert native.compiled.wordings(TINY.starts, TINY.opening, words) == wordings_twin(TINY.starts, TINY.opening, words)
+
+
+@compiled
+@given(WORDS, st.integers(0, 30))
+def test_phrases_weigh_the_same(words, most):
+    known = (PHRASES._follow, PHRASES._by_first, words, most)
+    assert native.compiled.phrases(*known) == phrases_twin(*known)
+
+
+@compiled
+def test_every_phrase_is_found_alike():
+    texts = [text.replace("*", "ing").replace("'", "") for row in read("en")["phrases"].values() for text in row]
+    rng = random.Random(3)
+    found = 0
+    for _ in range(300):
+        words = " ".join(rng.choices(texts, k=4)).split()
+        known = (PHRASES._follow, PHRASES._by_first, words, len(words))
+        assert native.compiled.phrases(*known) == phrases_twin(*known)
+        found += phrases_twin(*known) != 0
+    assert found > 250, "nearly every such text has a phrase that tells"
+
+
+@compiled
+@given(st.lists(st.sampled_from([*list(_VOTES)[::7], "zzz", "été"]), max_size=120))
+def test_words_vote_alike_for_languages(words):
+    given_ = (_VOTES, words, 80, len(_CODES))
+    assert native.compiled.votes(*given_) == votes_twin(*given_)
+
+
+@compiled
+@given(st.one_of(WORDS, st.lists(st.sampled_from(["https", "http", "word", "longer", "été"]), max_size=6)))
+def test_texts_have_the_same_sketch(words):
+    assert native.compiled.sketch(LONG, words, *_PROTOCOLS) == sketch_twin(LONG, words, *_PROTOCOLS)
+
+
+@compiled
+def test_only_the_first_words_of_a_long_text_are_sketched():
+    words = [f"word{'abcdefghij'[n % 10] * (n // 10 + 1)}" for n in range(1000)]
+    assert native.compiled.sketch(LONG, words, *_PROTOCOLS) == sketch_twin(LONG, words, *_PROTOCOLS)
+
+
+_HASHES = st.sets(st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1)), max_size=SKETCH)
+
+
+@compiled
+@given(_HASHES, _HASHES, st.sampled_from([0.0, 0.5, 0.7]))
+@settings(max_examples=500)
+def test_two_sketches_have_the_same_in_common(one, other, least):
+    sketches = (packed(one), packed(other), least)
+    assert native.compiled.in_common(*sketches) == in_common_twin(*sketches)
+
+
+@compiled
+@given(st.lists(st.floats(-30, 30) | st.sampled_from([0.0, 1.6, 0.8]), min_size=4, max_size=4))
+@settings(max_examples=500)
+def test_shares_are_rounded_alike(sums):
+    assert native.compiled.shares(sums, 1.6) == shares_twin(sums, 1.6)
+
+
+def _twin_of(vader):
+    """Return a scorer without the compiled walk."""
+    vader.walk = None
+    return vader
+
+
+OURS, TWIN = FastVader(), _twin_of(FastVader())
+PAIRED, PAIRED_TWIN = PairedVader(valences("en")), _twin_of(PairedVader(valences("en")))
+THEIRS = original.SentimentIntensityAnalyzer()
+
+
+@given(TEXTS)
+@settings(max_examples=400)
+def test_vader_is_the_same_three_times(text):
+    wanted = THEIRS.polarity_scores(text)["compound"]
+    assert OURS.compound(text) == TWIN.compound(text) == wanted
+    assert OURS.total(text) == TWIN.total(text), "to the last bit"
+    assert PAIRED.totals(text) == PAIRED_TWIN.totals(text)
+
+
+_FEELING = [
+    "good",
+    "bad",
+    "good",
+    "love",
+    "hate",
+    "terrible",
+    "great",
+    "but",
+    "not",
+    "x",
+    "VERY",
+    "kind",
+    "of",
+    "no",
+    "best",
+]
+
+
+@given(st.lists(st.sampled_from(_FEELING), min_size=20, max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_many_equal_words_around_but_are_weighed_alike(words):
+    text = " ".join(words)
+    assert OURS.total(text) == TWIN.total(text)
+    assert PAIRED.totals(text) == PAIRED_TWIN.totals(text)
+    assert OURS.compound(text) == THEIRS.polarity_scores(text)["compound"]
+
+
+def test_wrong_arguments_are_refused_and_nothing_breaks():
+    if native.compiled is None:
+        pytest.skip(native.why_not)
+    for name in ("words", "wordings", "rules", "phrases", "votes", "sketch", "in_common", "shares", "vader"):
+        function = getattr(native.compiled, name)
+        for count in range(8):
+            for value in (None, 1, "x", [], {}, (), [1], [None, "x"], b"1", -(2**70)):
+                with contextlib.suppress(TypeError, ValueError, OverflowError, SystemError):
+                    function(*[value] * count)
+    with pytest.raises(TypeError, match="takes a text"):
+        native.compiled.words(None)
+    with pytest.raises(TypeError, match="takes 3 arguments, got 2"):
+        native.compiled.wordings({}, None)
+    wordings = SHIPPED._wordings
+    with pytest.raises(TypeError):
+        native.compiled.wordings(wordings.starts, wordings.opening, ["good", None])
+    with pytest.raises(TypeError):
+        native.compiled.wordings({"good": ((1,), (), frozenset({"x"}), ())}, None, ["good", "x"])
+    with pytest.raises(IndexError):
+        native.compiled.rules(wordings.starts, wordings.opening, ["refund"], [], NEGATORS, "en")
+    with pytest.raises(TypeError):
+        native.compiled.vader({"x": (1, 2)}, None, "x", (0.7, -0.7, {}, None))
+    with pytest.raises(KeyError):
+        native.compiled.vader({}, None, "x", (0.7, -0.7, {}, None))
+
+
+_DECISIONS = """
+import hashlib, itertools, sys
+from datetime import UTC, datetime
+from msgspec.structs import replace
+from pipeline.bench.growth import STRANGE
+from pipeline.bench.messages import config, mentions
+from pipeline.contract import codec
+from pipeline.core import native
+from pipeline.core.dedup import Memory
+from pipeline.core.triage import Triage
+now = datetime(2026, 1, 1, tzinfo=UTC)
+triage, memory, digest = Triage(config()), Memory(1000), hashlib.sha256()
+rows = [replace(row, created_at=now, collected_at=now) for row in mentions(600)]
+rows += [replace(rows[n], id=str(n), text="Brand1 " + text[:30_000]) for n, text in enumerate(STRANGE.values())]
+for row in rows:
+    verdict = triage.judge(row, memory, now)
+    digest.update(codec.encode(verdict) if hasattr(verdict, "outcome") else repr(verdict).encode())
+print(native.used(), digest.hexdigest())
+"""
+
+
+def test_every_decision_is_the_same_without_the_compiled_part():
+    said = {}
+    for pure in ("1", "0"):
+        run = subprocess.run(
+            [sys.executable, "-c", _DECISIONS],
+            env={"PATH": "", "EARSHOT_PURE": pure},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        used, said[pure] = run.stdout.split()
+        assert used == ("pure" if pure == "1" or native.compiled is None else used)
+    assert said["1"] == said["0"]
+
+
+def test_what_was_built_from_other_sources_is_not_used(monkeypatch):
+    monkeypatch.delenv(native.PURE, raising=False)
+    monkeypatch.setattr(native, "FORM", -1)
+    module, why = native._load()
+    assert module is None
+    assert "install" in why
+
+
+def test_all_sources_are_built_and_their_form_is_the_one_python_asks_for():
+    extension = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"][0]
+    assert sorted(extension["sources"]) == sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.c"))
+    assert sorted(extension["depends"]) == sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.h"))
+    assert extension["optional"], "a machine without a compiler works with the twins"
+    assert f"#define NATIVE_FORM {native.FORM}\n" in (ROOT / "native" / "native.h").read_text()
