@@ -56,9 +56,9 @@ STAGES: Final = (
     Stage(
         "connectors",
         "aiokafka",
-        (CHECKPOINTS, MEMORY),
+        (CHECKPOINTS, MEMORY, ERASURES),
         (MENTIONS, CHECKPOINTS, MEMORY, COVERAGE, RAW),
-        "fetch, publish, checkpoint, read again",
+        "fetch, publish, checkpoint, read again, erase what was kept raw",
     ),
     # Mention in, JudgedMention out; offsets in the same transaction with the group's metadata (KIP-447).
     Stage(
