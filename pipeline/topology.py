@@ -81,7 +81,7 @@ STAGES: Final = (
     Stage(
         "learning",
         "confluent-kafka",
-        (FEEDBACK, LESSONS),
+        (FEEDBACK, LESSONS, ERASURES),
         (LESSONS, FEEDBACK + "-dlq"),
         "take labels, learn, compare, keep versions",
     ),
@@ -170,7 +170,7 @@ def topics(
             retention=raw_retention,
         ),
         # One partition each: labels are learned in one order, and everybody reads the same one.
-        topic(FEEDBACK, events.Feedback, "id", "what people say about decisions", partitions=1, retention=90 * DAY),
+        topic(FEEDBACK, events.Feedback, "id", "what people say about decisions", partitions=1, retention=retention),
         topic(
             LESSONS,
             events.Lesson,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from math import log
 from typing import Final
@@ -63,6 +64,17 @@ class Taught:
         if lesson.number % KEEP_EVERY == 0:
             self._settle()
         return predicted
+
+    def forget(self, numbers: AbstractSet[int]) -> bool:
+        """Forget lessons, whose mentions were erased; say whether any was still seen again.
+
+        Everything is settled by it, so that the state can be written down: who reads it anew never saw those lessons.
+        """
+        if not sum(line.forget(numbers) for line in self.lines.values()):
+            return False
+        self._settle()
+        self._name(self.number)
+        return True
 
     def _name(self, number: int) -> None:
         versions = " ".join(line.version for line in self.lines.values())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -214,6 +215,13 @@ class Triage:
         predicted = self._taught.take(lesson)
         self._adopt()
         return predicted
+
+    def unlearn(self, numbers: AbstractSet[int]) -> bool:
+        """Forget lessons whose mentions were erased; say whether any was still seen again."""
+        is_changed = self._taught.forget(numbers)
+        if is_changed:
+            self._adopt()
+        return is_changed
 
     def learn(
         self, mention: Mention, *, department: str | None = None, sentiment: str | None = None, spam: bool | None = None

@@ -325,7 +325,6 @@ def test_a_part_of_the_largest_size_fits_a_record_of_the_topic():
         (b"kept/1", b"{}"),
         (b"kept/1/0", b"{}"),
         (b"other/1", b"{}"),
-        (b"lesson/1", None),
         (b"kept/1/0", None),
     ],
 )
@@ -362,6 +361,42 @@ def test_lessons_that_are_not_seen_again_go_with_the_states_that_knew_them(monke
     for key in keys:
         shelf.put(key.encode(), None)
     assert shelf.taught(PROOF).dump() == made.dump()
+
+
+@given(st.sets(st.integers(1, 40), min_size=1), st.integers(0, 20))
+@settings(max_examples=20, deadline=None)
+def test_what_was_erased_is_forgotten_by_all_alike_however_they_learn_of_it(erased, after):
+    texts = {number: ("dongle", f"secret{number}") for number in range(1, 41)}
+    one, other = Taught(), Taught()
+    for made in (one, other):
+        for number, words in texts.items():
+            made.take(a_lesson(number, words=words))
+    assert one.forget(set(erased)) is True
+    for number in sorted(erased):
+        other.forget({number})
+    shelf = shelf_of(
+        [(key_of(lesson), codec.encode(lesson)) for lesson in (a_lesson(n, words=texts[n]) for n in texts)]
+    )
+    for number in erased:
+        assert shelf.put(f"lesson/{number}".encode(), None) == number
+    for state in written_down(one, NOW):
+        shelf.put(key_of(state).encode(), codec.encode(state))
+    read = shelf.taught(PROOF)
+    for number in range(41, 41 + after):
+        for made in (one, other, read):
+            made.take(a_lesson(number))
+    assert one.dump() == other.dump() == read.dump()
+    assert one.version == other.version == read.version
+    known = str([line.dump() for line in one.lines.values()])
+    assert not [number for number in erased if f"secret{number}'" in known]
+    assert erased.isdisjoint(one.remembered)
+
+
+def test_of_what_is_not_remembered_nothing_is_forgotten():
+    made = taught(30)
+    before, version = made.dump(), made.version
+    assert made.forget({99}) is False
+    assert (made.dump(), made.version) == (before, version)
 
 
 # ------------------------------------------------------------------------------------------------- what is taken

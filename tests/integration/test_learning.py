@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from standardwebhooks import Webhook as Standard
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.codec import header, mention_from_json
-from pipeline.contract.events import Feedback, JudgedMention, Label, Lesson, Voice
+from pipeline.contract.events import Erasure, Feedback, JudgedMention, Label, Lesson, State, Voice
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
 from pipeline.core.learning.shelf import Shelf
@@ -408,3 +409,28 @@ def test_a_signed_request_is_learned_and_a_repeated_one_is_not_learned_twice(own
         thread.join(30)
     assert not thread.is_alive()
     assert [lesson.id for lesson in lessons(own_kafka)] == ["import:1"]
+
+
+def test_what_was_erased_is_forgotten_by_the_learner_and_by_those_who_follow(own_kafka):
+    words = [a_word(n, f"dongle blinks secretword{n}", department="design") for n in range(12)]
+    send(own_kafka, "feedback", words)
+    with learning(own_kafka) as learner, triage(own_kafka, "a") as worker:
+        until(lambda: worker.worker.triage.taught.number == 12)
+        before = worker.worker.triage.taught.version
+        send(own_kafka, "erasures", [Erasure(id="forum:3", reason=State.DELETED, at=NOW)])
+        until(lambda: worker.worker.triage.taught.version not in ("", before))
+        send(own_kafka, "feedback", [words[3], a_word(99, "dongle", department="design")])
+        until(lambda: worker.worker.triage.taught.number == 13)
+        assert learner.value(learner.metrics.discarded, STAGE, "erased") == 1
+        versions = {running.worker.triage.taught.version for running in (learner, worker)}
+        known = [learner.worker.triage.taught.dump(), worker.worker.triage.taught.dump()]
+    with triage(own_kafka, "b") as late:
+        until(lambda: late.worker.triage.taught.number == 13)
+        assert versions == {late.worker.triage.taught.version}
+        assert known == [late.worker.triage.taught.dump()] * 2
+    assert b"secretword3" not in zlib.decompress(known[0])
+    assert b"secretword4" in zlib.decompress(known[0])
+    with learning(own_kafka) as again:
+        until(lambda: again.worker.is_learning)
+        assert again.worker.triage.taught.version in versions
+        assert "forum:3" not in {lesson.id for lesson in again.worker._shelf.lessons.values()}

@@ -26,6 +26,7 @@ class Refused(StrEnum):
 
     DUPLICATE = "duplicate"  # the same, by the same, about the same mention
     CAPPED = "capped"  # more than one author or source may teach
+    ERASED = "erased"  # its mention was taken back at its source
     NOTHING = "nothing_to_learn"  # it says nothing that is learned
 
 

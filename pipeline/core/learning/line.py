@@ -19,6 +19,7 @@ for a ratio of two at the most, so that no single label proves anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from math import log
@@ -119,6 +120,11 @@ class Line:
         else:
             self.live = Learner(self.classes) if self.kept is None else self.kept.copy()
             self.is_serving = False
+
+    def forget(self, numbers: AbstractSet[int]) -> bool:
+        """Forget labels of these numbers in every version; say whether there were any."""
+        known = [self.live] if self.kept is None else [self.live, self.kept]
+        return sum(learner.forget(numbers) for learner in known) > 0  # every one of them forgets
 
     def settle(self) -> None:
         """Bring all versions into the form in which they are written down."""

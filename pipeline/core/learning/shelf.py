@@ -45,8 +45,8 @@ class Shelf:
         self.lessons: dict[int, Lesson] = {}
         self.states: dict[int, dict[int, KeptModel]] = {}
 
-    def put(self, key: bytes | None, value: bytes | None) -> Lesson | None:
-        """Take in a record; return the lesson in it, None where it is something else.
+    def put(self, key: bytes | None, value: bytes | None) -> Lesson | int | None:
+        """Take in a record; return the lesson in it, or the number of one that was taken away, None for what is neither.
 
         What cannot be read is passed over: whoever reads the topic passes over the same, so all still agree.
         """
@@ -60,10 +60,10 @@ class Shelf:
             self._put_state(int(numbers[0]), int(numbers[1]), value)
         return None
 
-    def _put_lesson(self, number: int, value: bytes | None) -> Lesson | None:
+    def _put_lesson(self, number: int, value: bytes | None) -> Lesson | int | None:
         if value is None:
             self.lessons.pop(number, None)
-            return None
+            return number
         try:
             lesson = codec.decode(Lesson, value)
         except InvalidMessageError:
@@ -101,7 +101,7 @@ class Shelf:
         Raises LookupError when it cannot be made any more, because what it needs has gone.
         """
         taught = Taught(proof)
-        last = max(self.lessons, default=0) if upto is None else upto
+        last = max([0, *self.lessons, *self.whole()]) if upto is None else upto
         start = next((number for number in self.whole() if number <= last), 0)
         if start:
             data = b"".join(self.states[start][part].data for part in range(len(self.states[start])))

@@ -16,6 +16,7 @@ again (`dump`, `load`); after `settle` both go on in the same way, to the last d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy
 from hashlib import sha256
 from itertools import pairwise
@@ -176,6 +177,25 @@ class Learner:
             rate = RATE * value / sqrt(total)
             for index, error in enumerate(wrong):
                 known[index] -= rate * error + SHRINK * known[index]
+
+    def forget(self, numbers: AbstractSet[int]) -> bool:
+        """Forget labels of these numbers, and the features that no other remembered label has; say whether there were any.
+
+        What was learned from them about words that others have, too, stays.
+        """
+        gone = [example for example in self._memory if example.number in numbers]
+        if not gone:
+            return False
+        self._memory = [example for example in self._memory if example.number not in numbers]
+        own = {name for example in gone for name, _ in example.seen if name}
+        for example in self._memory:
+            own.difference_update(name for name, _ in example.seen)
+        for name in own:
+            self._weights.pop(name, None)
+            self._squares.pop(name, None)
+        for example in gone:  # one by one: whether they went together is not part of the version
+            self.version = sha256(f"{self.version} without {example.number}".encode()).hexdigest()
+        return True
 
     # ----------------------------------------------------------------------------------------- kept and read again
 

@@ -44,15 +44,27 @@ class Following:
         new = self._lessons.new(self._shelf)
         if not new:
             return
-        for lesson in new:
-            if lesson.number > self._triage.taught.number:
-                self._triage.teach(lesson)
+        gone: set[int] = set()
+        for one in new:
+            if isinstance(one, int):
+                gone.add(one)
+                continue
+            self._forget(gone)
+            if one.number > self._triage.taught.number:
+                self._triage.teach(one)
+        self._forget(gone)
         self._shelf = Shelf()  # the lessons were learned, the states say what is known already
         now = self._clock()
-        for lesson in new:
-            seconds = max(0.0, (now - lesson.said_at).total_seconds())
-            self._metrics.lesson_seconds.labels(self._stage).observe(seconds)
+        for one in new:
+            if not isinstance(one, int):
+                seconds = max(0.0, (now - one.said_at).total_seconds())
+                self._metrics.lesson_seconds.labels(self._stage).observe(seconds)
         self._metrics.lessons.labels(self._stage).set(self._triage.taught.number)
+
+    def _forget(self, gone: set[int]) -> None:
+        if gone:
+            self._triage.unlearn(gone)
+            gone.clear()
 
     def close(self) -> None:
         """Leave the broker."""

@@ -74,13 +74,13 @@ class Lessons:
                     f"{LESSONS} could not be read to its end in {TIMEOUT:.0f} s. Is a transaction hanging?"
                 )
 
-    def new(self, shelf: Shelf) -> list[Lesson]:
-        """Return the lessons that came since, in their order; waits for none."""
+    def new(self, shelf: Shelf) -> list[Lesson | int]:
+        """Return the lessons that came since, and the numbers of those taken away, in their order; waits for none."""
         if self._consumer is None:
             return []
         messages: list[Message] = self._consumer.consume(MOST, 0.0)
         found = (shelf.put(message.key(), message.value()) for message in messages if message.error() is None)
-        return [lesson for lesson in found if lesson is not None]
+        return [one for one in found if one is not None]
 
     def close(self) -> None:
         """Leave the broker."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from pipeline.runtime import dead_letters
 from pipeline.runtime.finding import newest
 from pipeline.runtime.lag import behind
 from pipeline.runtime.learning.account import Account
+from pipeline.runtime.learning.erasures import Erasures
 from pipeline.runtime.learning.lessons import Lessons
 from pipeline.runtime.reading import Message
 from pipeline.topology import FEEDBACK, LESSONS, REVIEW
@@ -92,6 +94,7 @@ class LearningWorker:
         self._producer: Producer | None = None
         self._shelf = Shelf()
         self._gate = Gate(config.learning)
+        self._erasures = Erasures(client)
         self._stopping = False
         self.account = Account(metrics, STAGE)
         metrics.declare(STAGE, topics=[LESSONS, DEAD])
@@ -136,6 +139,7 @@ class LearningWorker:
             ) from None
         finally:
             self.has_partition = self.is_learning = False
+            self._erasures.close()
             self.consumer.close()
 
     def _turn(self) -> None:
@@ -150,9 +154,10 @@ class LearningWorker:
         if self.has_partition and not self.is_learning:
             self._take_over()
         messages = [message for message in found if message.error() is None]
-        if messages and self.is_learning:
-            self._carry(messages)
         if self.is_learning:
+            self._forget(self._erasures.new())
+            if messages:
+                self._carry(messages)
             self.metrics.lag.labels(STAGE, FEEDBACK).set(behind(self.consumer, FEEDBACK, [0]))
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -192,6 +197,7 @@ class LearningWorker:
             self._gate.count(self._shelf.lessons[number])
         self.triage.taught = self._shelf.taught(self.config.learning.proof)
         self.is_learning = True
+        self._forget(self._erasures.read())
         self.account.state(self.triage.taught)
         log.info(
             "learning",
@@ -200,6 +206,27 @@ class LearningWorker:
             version=self.triage.taught.version,
             seconds=round(time.monotonic() - began, 3),
         )
+
+    def _forget(self, erased: AbstractSet[str]) -> None:
+        """Take the lessons of erased mentions away, and write down what is known without them, in one transaction."""
+        known = self._shelf.lessons
+        lessons = [known[number] for number in sorted(known) if known[number].id in erased] if erased else []
+        if not lessons:
+            return
+        producer, now = self._producer, self.clock()
+        assert producer is not None
+        with self._transaction(producer):
+            for lesson in lessons:
+                self._gate.forget(lesson)
+                self._remove(producer, f"lesson/{lesson.number}")
+            if self.triage.unlearn({lesson.number for lesson in lessons}):
+                for number in self._shelf.whole():
+                    for part in list(self._shelf.states[number]):
+                        self._remove(producer, f"kept/{number}/{part}")  # they know the words
+                for state in written_down(self.triage.taught, now):
+                    self._write(producer, state, now)
+            producer.commit_transaction(COMMIT_TIMEOUT)
+        log.info("forgotten", stage=STAGE, lessons=len(lessons))
 
     # ------------------------------------------------------------------------------------------------- a batch
 
@@ -210,8 +237,7 @@ class LearningWorker:
         began, now = time.monotonic(), self.clock()
         self.account.begin()
         mentions = self._missing(messages)
-        producer.begin_transaction()
-        try:
+        with self._transaction(producer):
             for message in messages:
                 self._message(producer, message, mentions, now)
             self._tidy(producer, now)
@@ -225,6 +251,14 @@ class LearningWorker:
             producer.commit_transaction(COMMIT_TIMEOUT)
             if POINTS:
                 POINTS.reach("learning.after_commit")
+        self.account.commit(self.triage.taught, self.clock(), time.monotonic() - began)
+
+    @contextlib.contextmanager
+    def _transaction(self, producer: Producer) -> Iterator[None]:
+        """Begin a transaction, which the block commits; what fails is aborted and raised, and ends the process."""
+        producer.begin_transaction()
+        try:
+            yield
         except KafkaException as error:
             self.metrics.transactions.labels(STAGE, "aborted").inc()
             with contextlib.suppress(KafkaException):
@@ -236,7 +270,6 @@ class LearningWorker:
             with contextlib.suppress(KafkaException):
                 producer.abort_transaction(COMMIT_TIMEOUT)
             raise
-        self.account.commit(self.triage.taught, self.clock(), time.monotonic() - began)
 
     def _fenced(self, error: KafkaError) -> FencedError:
         self.metrics.transactions.labels(STAGE, "fenced").inc()
@@ -296,6 +329,9 @@ class LearningWorker:
         mention: Mention = feedback.mention  # type: ignore[assignment]  # `_whole` saw to it
         if not says_something(feedback):
             raise _RefusedError(Reason.INVALID.value, "it says nothing: department, ours, done, sentiment or spam")
+        if mention.id in self._erasures.gone:
+            self.account.feedback(feedback, Refused.ERASED)
+            return
         refused: Refused | None = None
         learned = 0
         for taken in take(self.triage, self._gate, self.config.learning, feedback, mention, now):
@@ -326,8 +362,11 @@ class LearningWorker:
             kind, _, number = key.partition("/")
             if kind == "lesson":
                 self._gate.forget(self._shelf.lessons[int(number)])
-            self._shelf.put(key.encode(), None)
-            self._produce(producer, LESSONS, None, key, [])
+            self._remove(producer, key)
+
+    def _remove(self, producer: Producer, key: str) -> None:
+        self._shelf.put(key.encode(), None)
+        self._produce(producer, LESSONS, None, key, [])
 
     def _dead_letter(self, producer: Producer, message: Message, reason: str, error: str, now: datetime) -> None:
         headers = dead_letters.mark(
