@@ -23,7 +23,9 @@ from pipeline.contract.failpoints import POINTS
 from pipeline.contract.metrics import Metrics
 from pipeline.runtime.batch import Batch, Record
 
-TRANSACTION_TIMEOUT: Final = 10.0  # seconds until the broker aborts what a dead worker left open
+# Seconds until the broker aborts what a worker that stands still left open: whoever takes its partitions reads what it
+# wrote, and waits for that. A little more than the session timeout, after which they are taken.
+TRANSACTION_TIMEOUT: Final = 7.0
 COMMIT_TIMEOUT: Final = 15.0  # seconds; a commit or an abort that takes longer is left to a new process
 _FATAL: Final = (
     KafkaError._FATAL,  # noqa: SLF001
@@ -41,7 +43,10 @@ def is_fatal(error: KafkaError) -> bool:
 def fenced(error: KafkaError, metrics: Metrics, stage: str) -> FencedError:
     """Return what a worker ends with after such an error, and count it."""
     metrics.transactions.labels(stage, "fenced").inc()
-    return FencedError(f"another worker has taken this one's place: {error.str()}")
+    return FencedError(
+        f"another worker has taken this one's place: {error.str()}. It is started again and goes on; where it happens over "
+        "and over, two run under one name: give each an --instance of its own"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ Order: mentions of one conversation keep their order, because they share a parti
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from pipeline.broker.client import steady
+from pipeline.broker.client import aiokafka, steady
+from pipeline.broker.predecessors import leave_for
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, InvalidMessageError
@@ -48,8 +50,8 @@ class TriageWorker:
     """One worker of the stage triage. `run()` blocks until `stop()` and leaves nothing half done.
 
     `client` are confluent-kafka settings (bootstrap, security). `instance` names this worker among those of one
-    machine; together with the host it is the transactional id, so that a restarted worker at once ends what its
-    predecessor left open.
+    machine; together with the host it is the transactional id and the name in the consumer group, so that a restarted
+    worker at once ends what its predecessor left open, and lets it leave the group.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class TriageWorker:
         self.is_ready = False
         self._stopping = False
         self._assignment = 0  # how often partitions came or went
+        self._member: Any = None  # the group's metadata as they were when the partitions we have were assigned
+        self._name = f"earshot-triage-{instance}"
         topics = [
             ENRICHED,
             PULSE,
@@ -90,21 +94,19 @@ class TriageWorker:
                 **self.client,
                 **steady(),
                 "group.id": GROUP,
-                "client.id": f"earshot-triage-{instance}",
+                "client.id": self._name,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "session.timeout.ms": 6000,
-                "heartbeat.interval.ms": 1500,
+                "heartbeat.interval.ms": 500,  # a rebalance waits until every member has heard of it by its next one
                 "max.poll.interval.ms": 45_000,
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.wait.max.ms": 50,
                 "fetch.message.max.bytes": 2_097_152,
             },
         )
-        self.transactions = Transactions(
-            self.client, metrics, stage=STAGE, name=f"earshot-triage-{instance}", reads=MENTIONS
-        )
+        self.transactions = Transactions(self.client, metrics, stage=STAGE, name=self._name, reads=MENTIONS)
 
     def stop(self) -> None:
         """Ask `run()` to end after the current batch."""
@@ -115,6 +117,7 @@ class TriageWorker:
         try:
             self.transactions.begin()
             self.following.begin()
+            asyncio.run(leave_for(aiokafka(self.client), GROUP, self._name))
             self.consumer.subscribe(
                 [MENTIONS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
             )
@@ -144,6 +147,9 @@ class TriageWorker:
         # Memories are rebuilt with the first message of a partition: a callback must not take long.
         self.next = dict.fromkeys((place.partition for place in partitions), None)
         self.memories.clear()
+        # Taken now, not with each commit: once librdkafka has lost the group, it may give metadata that name no member
+        # and no generation, and Kafka lets a transaction with such commit without asking whose the partitions are.
+        self._member = consumer.consumer_group_metadata()
         consumer.assign(partitions)
         self.is_ready = True
 
@@ -172,7 +178,7 @@ class TriageWorker:
     def _carry(self, messages: Sequence[Message]) -> None:
         """Judge one batch while the one before is committed, then start its transaction."""
         if any(message.partition() not in self.memories for message in messages):
-            if not self._settle():
+            if not self._settle(unread=messages):
                 return
             self._restore(messages)
         batch = Batch()
@@ -185,7 +191,7 @@ class TriageWorker:
             return  # what came before is read again, and this after it
         if batch.next:
             self.limit.count(batch.received, sum(batch.dead.values()))
-            self.transactions.send(batch, self.consumer.consumer_group_metadata())
+            self.transactions.send(batch, self._member)
             self.next.update(batch.next)
 
     def _restore(self, messages: Sequence[Message]) -> None:
@@ -199,22 +205,28 @@ class TriageWorker:
             if partition in self.next and partition not in self.memories:
                 self.memories[partition] = restore(self.client, partition, self.config.triage.dedup_window)
 
-    def _settle(self, *later: Batch) -> bool:
+    def _settle(self, *later: Batch, unread: Sequence[Message] = ()) -> bool:
         """Wait for the transaction under way; where it was undone, undo it in memory and go back, `later` first.
 
-        The same mentions are read again by whoever has the partition. Returns whether all is well.
+        The same mentions are read again by whoever has the partition, and so are those that were read and not judged.
+        Returns whether all is well.
         """
         undone = self.transactions.settle()
         if undone is None:
             return True
+        back: dict[int, int] = {}
+        for message in unread:
+            partition, offset = message.partition(), message.offset()
+            back.setdefault(partition, max(offset, self.next.get(partition) or 0))
         for batch in (*later, undone):
             for partition, mark in batch.marks.items():
                 if partition in self.memories:
                     self.memories[partition].undo(mark)
-            for partition, offset in batch.first.items():
-                if partition in self.next:
-                    self.next[partition] = offset
-                    self.consumer.seek(TopicPartition(MENTIONS, partition, offset))
+            back.update(batch.first)
+        for partition, offset in back.items():
+            if partition in self.next:
+                self.next[partition] = offset
+                self.consumer.seek(TopicPartition(MENTIONS, partition, offset))
         return False
 
     def _message(self, message: Message, batch: Batch, now: datetime) -> None:
