@@ -51,13 +51,15 @@ async def share(
     changed: Callable[[set[str]], Awaitable[None]],
     stop: asyncio.Event,
     *,
+    name: str | None = None,
     topic: str = CHECKPOINTS,
     group: str = GROUP,
     together: Mapping[str, str] | None = None,
 ) -> None:
     """Call `changed(names that are ours)` at each new assignment until `stop`, and with none before leaving the group.
 
-    `together` names for a connector another one, beside which it is to run.
+    `together` names for a connector another one, beside which it is to run. `name` is what this process is called in
+    the group.
 
     So whoever gets our share finds it at rest. Raises BrokerUnavailableError; then nothing was said about our share.
     """
@@ -65,6 +67,7 @@ async def share(
     consumer = AIOKafkaConsumer(
         **client,
         group_id=group,
+        **({"client_id": name} if name else {}),
         enable_auto_commit=False,
         auto_offset_reset="latest",
         session_timeout_ms=int(SESSION_TIMEOUT * 1000),

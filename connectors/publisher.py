@@ -32,7 +32,8 @@ from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, 
 from pipeline.contract.failpoints import POINTS
 from pipeline.topology import CHECKPOINTS, COVERAGE, MEMORY, MENTIONS, RAW
 
-TRANSACTION_TIMEOUT: Final = 15.0  # seconds after which Kafka aborts what a dead instance left open
+# Seconds after which Kafka aborts what an instance that stands still left open: triage reads nothing behind it meanwhile.
+TRANSACTION_TIMEOUT: Final = 8.0
 START_TIMEOUT: Final = 60.0
 MAX_REQUEST: Final = 2_000_000  # bytes; the topics' own limit
 _FENCED: Final = (ProducerFenced, InvalidProducerEpoch)

@@ -76,10 +76,11 @@ async def serve(
     on_state: OnState | None = None,
     *,
     make_publisher: MakePublisher | None = None,
+    name: str | None = None,
 ) -> None:
     """Run the sources that are this process's share, heartbeats and erasures, until `stop`.
 
-    `client` are aiokafka's connection arguments. A source whose settings are wrong is shown as refused with the
+    `client` are aiokafka's connection arguments; `name` is what this process is called in their group. A source whose settings are wrong is shown as refused with the
     reason and stops nothing else. Raises nothing on purpose: Kafka being away is waited out.
     """
     lasting = Lasting(client)
@@ -93,7 +94,7 @@ async def serve(
         try:
             while not stop.is_set():
                 try:
-                    await assignment.share(client, list(sources.names), sources.run_only, stop)
+                    await assignment.share(client, list(sources.names), sources.run_only, stop, name=name)
                 except BrokerUnavailableError as error:
                     sources.lapse()
                     log.warning("kafka does not answer", reason=str(error))

@@ -25,6 +25,7 @@ from aiokafka import TopicPartition as Place
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from pipeline.broker.client import aiokafka
+from pipeline.broker.predecessors import leave_for
 from pipeline.contract import codec
 from pipeline.contract.errors import (
     BrokerUnavailableError,
@@ -93,11 +94,11 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._limit = dead_letters.Limit(triage.dead_letter_limit, triage.dead_letter_window, DEAD)
         self._is_moving = False
         self._settling = asyncio.Lock()
-        client = aiokafka(role.client)
+        client, self._name = aiokafka(role.client), f"earshot-notify-{role.instance}"
         self._consumer = AIOKafkaConsumer(
             **client,
             group_id=GROUP,
-            client_id=f"earshot-notify-{role.instance}",
+            client_id=self._name,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -144,6 +145,7 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _start(self) -> None:
         try:
             await self._producer.start()
+            await leave_for(aiokafka(self.role.client), GROUP, self._name)
             self._consumer.subscribe([ALERTS, HEARTBEATS], listener=self)
             await self._consumer.start()
         except KafkaError as error:

@@ -168,8 +168,10 @@ def _leave_metrics(metrics: Metrics) -> None:
 
 
 def _connectors(role: Role) -> None:
+    from connectors.assignment import GROUP
     from connectors.role import serve as serve_connectors
     from pipeline.broker.client import aiokafka
+    from pipeline.broker.predecessors import leave_for
 
     def on_state(source: str, state: str, reason: str | None) -> None:
         role.status.tell(source=source, state=state, reason=reason)
@@ -178,7 +180,9 @@ def _connectors(role: Role) -> None:
         stop = asyncio.Event()
         waiting = asyncio.create_task(_wait(role.stop, stop))
         try:
-            await serve_connectors(role.config, aiokafka(role.client), role.metrics, stop, on_state)
+            client, name = aiokafka(role.client), f"{GROUP}-{role.instance}"
+            await leave_for(client, GROUP, name)
+            await serve_connectors(role.config, client, role.metrics, stop, on_state, name=name)
         finally:
             waiting.cancel()
 

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from confluent_kafka import KafkaException, Producer
 
+from pipeline.broker.client import aiokafka
+from pipeline.broker.predecessors import leave_for
 from pipeline.contract import codec
 from pipeline.contract.errors import EarshotError, RetriableError
 from pipeline.contract.events import Tick
@@ -181,6 +183,7 @@ class Worker:
         app, role = self.app, self.role
         await asyncio.to_thread(check_topics, role.client)
         app.finalize()
+        await leave_for(aiokafka(role.client), APP, app.conf.broker_client_id)
         app.loop = asyncio.get_running_loop()
         try:
             await self._until_stopped(app)
