@@ -20,7 +20,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault, Faults, Surroundings
 from tests.chaos.load import BRANDS, SITE_BRAND, Files, Poison, Script, Truth
 from tests.chaos.site import Receiver, Site
-from tests.chaos.watch import Watch
+from tests.chaos.watch import Gap, Watch
 from tests.chaos.workers import STOP_LIMIT, Crew
 
 SECRET = "whsec_" + "Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
@@ -90,7 +90,7 @@ class Result:
     @property
     def is_too_slow(self) -> bool:
         """Whether somebody's death held everything up for too long."""
-        return self.longest.get(f"{ALONE}, of a partition", 0.0) >= STANDSTILL_LIMIT
+        return any(self.longest.get(name + PARTITION, 0.0) >= STANDSTILL_LIMIT for name in (ALONE, MANNED))
 
 
 def write_configs(folder: Path, plan: Plan, files: Files, site: Site, receiver: Receiver) -> list[Path]:
@@ -195,7 +195,7 @@ def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: 
     result.slow_stops = [one for one in crew.stopped if one[1] > STOP_LIMIT]
     for role, took, _ in crew.stopped:
         result.longest_stop[role] = max(took, result.longest_stop.get(role, 0.0))
-    _standstills(result, faults, watch, load_until)
+    _standstills(result, faults, watch, crew, load_until)
     zero = script.began
     result.began = script.began_at.isoformat()
     result.timeline = [[round(f.at - zero, 1), f.kind, f.target, round(f.until - zero, 1)] for f in faults.done]
@@ -246,7 +246,7 @@ def _rest(cluster: Cluster, truth: Truth, receiver: Receiver, say: Any) -> float
     return moved - began
 
 
-def _standstills(result: Result, faults: Faults, watch: Watch, load_until: float) -> None:
+def _standstills(result: Result, faults: Faults, watch: Watch, crew: Crew, load_until: float) -> None:
     """Put the times without a record down to the faults before them."""
     watch.gaps = [gap for gap in watch.gaps if gap.since < load_until]
     alone = [fault for fault in faults.done if fault.kind in DEATHS and _is_alone(fault, faults.done, load_until)]
@@ -256,14 +256,28 @@ def _standstills(result: Result, faults: Faults, watch: Watch, load_until: float
         found = result.standstill.setdefault(fault.kind, {"whole": 0.0, "a partition": 0.0})
         for name, whole in (("whole", True), ("a partition", False)):
             found[name] = max(found[name], round(watch.longest(fault.at, until, whole=whole), 1))
-    for name, of in ((ALONE, alone), (TOGETHER, quiet)):
-        for what, whole in (("", True), (", of a partition", False)):
+
+    def manned(gap: Gap) -> float:
+        """Return the seconds of a gap after the last moment at which nobody of a role on the way was running."""
+        ends = [until for role, at, until in crew.absent if role in WAY and at < gap.until and until > gap.since]
+        return max(0.0, gap.until - max([gap.since, *ends]))
+
+    for name, of, seconds in ((ALONE, alone, whole_gap), (TOGETHER, quiet, whole_gap), (MANNED, quiet, manned)):
+        for what, whole in (("", True), (PARTITION, False)):
             result.longest[name + what] = max(
-                (round(watch.longest(one.at, min(load_until, one.at + AFTER), whole=whole), 1) for one in of),
+                (
+                    round(watch.longest(one.at, min(load_until, one.at + AFTER), whole=whole, seconds=seconds), 1)
+                    for one in of
+                ),
                 default=0.0,
             )
     result.longest["deaths that came alone"] = len(alone)
     result.longest["of all"] = round(watch.longest(0, load_until, whole=True), 1)
+
+
+def whole_gap(gap: Gap) -> float:
+    """Return how long it was."""
+    return gap.seconds
 
 
 def _is_alone(fault: Fault, done: list[Fault], load_until: float) -> bool:
@@ -281,6 +295,9 @@ def _near(fault: Fault, done: list[Fault], kinds: Collection[str]) -> bool:
 
 ALONE = "after a worker's death, nothing else wrong"
 TOGETHER = "after workers' deaths that overlap, brokers well"
+MANNED = "of that, while a worker of each role ran"
+PARTITION = ", of a partition"
+WAY = ("connectors", "triage")  # whose absence alone keeps everything from mentions-enriched
 BROKER_KINDS = frozenset(
     ("connections reset", "delays", "network cut", "broker killed", "broker paused", "leaders moved", "disk full")
 )

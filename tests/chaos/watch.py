@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -71,11 +72,18 @@ class Watch(threading.Thread):
         self.gaps += [Gap(at, now, number) for number, at in last.items() if now - at >= LEAST]
         self._consumer.close()
 
-    def longest(self, since: float, until: float, *, whole: bool) -> float:
+    def longest(
+        self,
+        since: float,
+        until: float,
+        *,
+        whole: bool,
+        seconds: Callable[[Gap], float] = lambda gap: gap.seconds,
+    ) -> float:
         """Return the longest gap that overlaps this time; of the whole topic, or of any partition of it."""
         return max(
             (
-                gap.seconds
+                seconds(gap)
                 for gap in self.gaps
                 if gap.since < until and gap.until > since and (gap.partition is None) == whole
             ),

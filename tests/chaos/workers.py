@@ -36,6 +36,7 @@ TELLING = (
     "notify.after_tell=kill@0.4",
 )  # notifications are few: somebody waits for them
 STOP_LIMIT = 10.0  # seconds a role may take to end in order
+ABSENCE = 0.4  # seconds; between two looks there is less
 
 
 @dataclass
@@ -59,6 +60,18 @@ class Worker(Child):
         self.process.send_signal(number)
         return True
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process that is not stopped; where the system does not say, one is taken for running."""
+        process = self.process
+        if process is None or process.poll() is not None:
+            return False
+        try:
+            state = Path(f"/proc/{process.pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            return True
+        return state != "T"
+
 
 class Crew:
     """All workers. A context manager: a thread looks after them until the end."""
@@ -71,6 +84,8 @@ class Crew:
         self.ended: Counter[str] = Counter()  # "role code", of ends nobody asked for
         self.stopped: list[tuple[str, float, int | None]] = []  # role, seconds it took to end, exit code
         self.failed: list[str] = []  # workers that are not restarted
+        self.absent: list[tuple[str, float, float]] = []  # role, from when to when it had no running worker (monotonic)
+        self._last: dict[str, float] = dict.fromkeys(ROLES, time.monotonic())  # when it had one
         self.is_healed = False
         self._chance = random.Random(seed)
         self._points = {role: itertools.cycle(POINTS[role]) for role in ROLES}
@@ -138,6 +153,7 @@ class Crew:
 
     def _look_after(self) -> None:
         while not self._end.wait(0.1):
+            self._look_who_runs(time.monotonic())
             with self._lock:
                 for worker in list(self.workers):
                     code = worker.check(time.monotonic())
@@ -146,6 +162,13 @@ class Crew:
                     self.ended[f"{worker.role} {code}"] += 1
                     if code in NO_RESTART:
                         self.failed.append(f"{worker.name}: {worker.stopped}")
+
+    def _look_who_runs(self, now: float) -> None:
+        for role in ROLES:
+            if any(worker.is_running for worker in self.of(role)):
+                if now - self._last[role] > ABSENCE:
+                    self.absent.append((role, self._last[role], now))
+                self._last[role] = now
 
     def reached(self) -> Counter[str]:
         """Return how often each fail point did what it was told, by `name: kill` or `name: pause`."""
