@@ -150,9 +150,9 @@ class Learning(Part):
     """How much the stars of a review count, beside 1 for a person's word."""
     window: Duration = 86_400
     """The time over which labels are counted against the limits below."""
-    per_author: Annotated[int, Field(ge=1)] = 2000
+    per_author: Annotated[int, Field(ge=1)] = 500
     """Labels of one person that are learned in `window` at the most."""
-    per_source: Annotated[int, Field(ge=1)] = 10_000
+    per_source: Annotated[int, Field(ge=1)] = 2000
     """Labels about mentions of one source that are learned in `window` at the most."""
     stars_per_author: Annotated[int, Field(ge=1)] = 5
     """Reviews of one author whose stars are learned in `window` at the most."""

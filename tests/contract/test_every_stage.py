@@ -1,4 +1,4 @@
-"""Triage on every published mention and on mentions nobody should send: it never raises, and the sums add up."""
+"""Triage and learning on every published example, and on what nobody should send: nothing raises, the sums add up."""
 
 import json
 from collections import Counter
@@ -8,12 +8,16 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipeline.config.model import Config
+from pipeline.config.model import Config, Learning
 from pipeline.contract import codec
 from pipeline.contract.errors import InvalidMessageError
-from pipeline.contract.events import JudgedMention, Mention, Outcome, Reason
+from pipeline.contract.events import Feedback, JudgedMention, Lesson, Mention, Outcome, Reason
 from pipeline.contract.schema import schema
 from pipeline.core.dedup import Memory
+from pipeline.core.learning.gate import Gate, Refused
+from pipeline.core.learning.line import PROOF
+from pipeline.core.learning.shelf import Shelf
+from pipeline.core.learning.taking import take
 from pipeline.core.pulse import PulseBatch
 from pipeline.core.triage import Triage
 from tests.contract.messages import examples, name, value
@@ -108,6 +112,38 @@ def test_every_published_decision_is_one_that_triage_could_make(file):
     assert given["departments"] or given["outcome"] == "discarded"
     assert "review" not in given["departments"] or given["departments"] == ["review"]
     assert set(given["department_scores"]) == {"service", "support", "design", "marketing"}
+
+
+# ------------------------------------------------------------------------------------------------------- learning
+
+
+def learned(file, triage, gate):
+    """Return what becomes of a feedback, as the worker decides it: the lessons taken, and why others were not."""
+    said = codec.decode(Feedback, file.read_bytes())
+    known = mention("post") if said.mention is None else said.mention
+    found = list(take(triage, gate, Learning(), said, known, NOW))
+    return [one for one in found if not isinstance(one, Refused)], [one for one in found if isinstance(one, Refused)]
+
+
+@pytest.mark.parametrize("file", examples("feedback"), ids=name)
+def test_every_published_feedback_is_learned_once(file):
+    triage, gate = Triage(Config(version=1)), Gate(Learning())
+    taken, refused = learned(file, triage, gate)
+    assert taken
+    assert refused == []
+    assert [lesson.number for lesson, _ in taken] == list(range(1, len(taken) + 1))
+    for lesson, predicted in taken:
+        assert codec.decode(Lesson, codec.encode(lesson)) == lesson
+        assert abs(sum(predicted.service) - 1) < 1e-9
+    assert learned(file, triage, gate) == ([], [Refused.DUPLICATE] * len(taken))
+
+
+@pytest.mark.parametrize("file", examples("lesson"), ids=name)
+def test_every_published_lesson_is_one_that_workers_follow(file):
+    shelf = Shelf()
+    lesson = codec.decode(Lesson, file.read_bytes())
+    assert shelf.put(f"lesson/{lesson.number}".encode(), file.read_bytes()) == lesson
+    assert shelf.taught(PROOF).number == lesson.number
 
 
 # --------------------------------------------------------------------------------------------------- odd content

@@ -50,7 +50,8 @@ class Lessons:
         shelf = Shelf()
         try:
             if consumer.list_topics(LESSONS, 10.0).topics[LESSONS].error is not None:
-                log.warning("nothing can be learned: make the topic with `earshot topics apply`", topic=LESSONS)
+                advice = "make it with `earshot topics apply`, then start this worker again"
+                log.warning("there is no topic to learn from", topic=LESSONS, advice=advice)
                 consumer.close()
                 self._consumer = None
                 return shelf
