@@ -7,6 +7,7 @@ https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -318,6 +319,24 @@ def rows_in(body: bytes, walk: Callable[[Any], Iterator[Row]]) -> Iterator[Row]:
 
     Raises InvalidMessageError when it is no answer of Meta's.
     """
-    for value in reading.documents(body):
-        told = list(changes(value))
-        yield from told or walk(value)
+    for answer in reading.documents(body):
+        for value in parts_of(answer):
+            told = list(changes(value))
+            yield from told or walk(value)
+
+
+def parts_of(answer: Any) -> Iterator[Any]:
+    """Yield the answers in a batch, https://developers.facebook.com/docs/graph-api/batch-requests; else the answer.
+
+    Each part holds its answer as JSON in a string; one that was not carried out is null.
+    """
+    parts = answer if isinstance(answer, list) else [answer]
+    bodies = [
+        one["body"] for one in parts if isinstance(one, dict) and "code" in one and isinstance(one.get("body"), str)
+    ]
+    if not bodies:
+        yield answer
+        return
+    for body in bodies:
+        with contextlib.suppress(ValueError):
+            yield reading.json_value(body.encode("utf-8", "replace"))

@@ -32,23 +32,35 @@ def entries(body: bytes) -> Iterator[Row]:
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         yield from _of_xml(body)
         return
-    try:
-        value = reading.json_value(body)
-    except ValueError:
-        raise InvalidMessageError("the store sends neither JSON nor XML") from None
-    feed = value.get("feed") if isinstance(value, dict) else None
-    data = value.get("data") if isinstance(value, dict) else None
-    if isinstance(feed, dict):
-        found = feed.get("entry") or []
-        yield from (_of_json(row) for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict))
-    elif data is not None:
-        app = re.search(r"/apps/(\d+)/customerReviews", str(_part(value, "links").get("self")))
-        rows = data if isinstance(data, list) else [data]
-        for row in rows:
-            if isinstance(row, dict) and row.get("type") == "customerReviews":
-                yield _of_connect(row) | ({"earshot_app": app[1]} if app else {})
-    else:
+    is_known = False
+    for value in reading.documents(body):
+        for part in value if isinstance(value, list) else [value]:
+            found = _of_part(part) if isinstance(part, dict) else None
+            is_known = is_known or found is not None
+            yield from found or ()
+    if not is_known:
         raise InvalidMessageError("the store's answer holds no feed")
+
+
+def _of_part(value: Row) -> list[Row] | None:
+    """Return the reviews in a feed, in an answer of App Store Connect, or in one of their rows; None where it is none."""
+    if isinstance(value.get("feed"), dict):
+        found = value["feed"].get("entry") or []
+        return [_of_json(row) for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
+    if "im:rating" in value:
+        return [_of_json(value)]
+    if value.get("type") == "customerReviews":
+        return [_of_connect(value)]
+    data = value.get("data")
+    if data is None:
+        return None
+    app = re.search(r"/apps/(\d+)/customerReviews", str(_part(value, "links").get("self")))
+    reviews = (row for row in (data if isinstance(data, list) else [data]) if isinstance(row, dict))
+    return [
+        _of_connect(row) | ({"earshot_app": app[1]} if app else {})
+        for row in reviews
+        if row.get("type") == "customerReviews"
+    ]
 
 
 def time_of(row: Row) -> int | None:

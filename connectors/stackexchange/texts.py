@@ -23,6 +23,7 @@ PATHS: Final = {"question": "q", "answer": "a", "comment": "posts/comments"}
 
 def read(row: Row, now: datetime) -> Mention | None:
     """Return the mention that an object is; None when it is another kind of object."""
+    row = whole(row)
     kind = kind_of(row)
     if kind is None or "creation_date" not in row:
         return None
@@ -52,6 +53,13 @@ def read(row: Row, now: datetime) -> Mention | None:
         tags=[str(tag).lower() for tag in row.get("tags") or ()],
         links=rich.links,
     )
+
+
+def whole(row: Row) -> Row:
+    """Return a post of `/posts`, which is a question or an answer by its `post_type`, as one of these two."""
+    if row.get("post_id") and row.get("post_type") in ("question", "answer"):
+        return {f"{row['post_type']}_id": row["post_id"], **row}
+    return row
 
 
 def kind_of(row: Row) -> str | None:

@@ -312,3 +312,24 @@ def test_every_recorded_review_is_read(shared):
         assert all(mention.url for mention in found if "feed" in value)
         count += len(wanted)
     assert count >= 4
+
+
+def test_rows_without_their_feed_are_read_alone_and_in_lists_and_several_answers_in_lines():
+    feed = json.loads(as_json([review(1), review(2)]))
+    entry = feed["feed"]["entry"][-1]
+    connect = {
+        "type": "customerReviews",
+        "id": "a1",
+        "attributes": {"rating": 4, "body": "It boils", "territory": "USA"},
+    }
+    for body, wanted in (
+        ([entry], 1),
+        (entry, 1),
+        ([feed, feed], 2),
+        (connect, 1),
+        ([connect, {**connect, "id": "a2"}], 2),
+        ([entry, connect, {"type": "apps", "id": "1"}, 7], 2),
+    ):
+        assert len(list(Appstore.parse(json.dumps(body).encode(), kit.NOW))) == wanted
+    lines = b"\n".join(json.dumps(one).encode() for one in (feed, {"data": [connect]}))
+    assert len(list(Appstore.parse(lines, kit.NOW))) == 3

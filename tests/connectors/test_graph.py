@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors import graph
+from connectors import graph, registry
 from connectors.answers import Answer
 from connectors.facebook.connector import Facebook
 from connectors.google_business_profile.connector import GoogleBusinessProfile
@@ -251,3 +251,15 @@ def changed(value, place, odd):
         part = part[key]
     part[place[-1]] = odd
     return copy
+
+
+@pytest.mark.parametrize("name", ["facebook", "instagram", "threads"])
+def test_the_answers_of_a_batch_are_read_and_its_errors_passed_over(name):
+    kind = registry.find(name)
+    whole = kit.example(kind, "page").read_bytes()
+    wanted = {mention.id for mention in kind.parse(whole, kit.NOW)}
+    failed = {"code": 400, "body": json.dumps({"error": {"message": "no", "code": 100}})}
+    done = {"code": 200, "headers": [{"name": "ETag", "value": "x"}], "body": whole.decode()}
+    batch = json.dumps([failed, None, {"code": 200, "body": "{cut"}, done]).encode()
+    assert {mention.id for mention in kind.parse(batch, kit.NOW)} == wanted
+    assert {mention.id for mention in kind.parse(json.dumps(done).encode(), kit.NOW)} == wanted

@@ -285,3 +285,13 @@ def test_every_recorded_text_is_read(shared):
                 assert recordings.words(row["title"]) <= recordings.words(mention.title), name
                 count += 1
     assert count >= 1
+
+
+@pytest.mark.parametrize(
+    ("post_type", "path", "kind"), [("question", "q", Kind.QUESTION), ("answer", "a", Kind.COMMENT)]
+)
+def test_a_post_is_the_question_or_the_answer_that_it_says_it_is(post_type, path, kind):
+    said = {"post_id": 4, "post_type": post_type, "body": "<p>It boils</p>", "creation_date": 1_790_000_000}
+    row = {**said, "owner": {"user_id": 7}, "link": f"https://stackoverflow.com/{path}/4"}
+    (found,) = Stackexchange.parse(json.dumps({"items": [row]}).encode(), kit.NOW)
+    assert (found.native_id, found.kind, found.text) == (f"stackoverflow.com/{path}/4", kind, "It boils")

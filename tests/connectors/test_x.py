@@ -510,3 +510,14 @@ def _all_are_read(name: str, body: bytes) -> int:
     assert set(missing) <= edits, name
     assert all(one.url and one.created_at < kit.NOW and (one.text or one.is_withdrawn) for one in found)
     return len(wanted)
+
+
+def test_a_post_that_names_its_author_itself_and_has_a_time_of_old_form_is_read():
+    row = {"id": "1346889436626259968", "text": "The kettle leaks", "author_id": "22", "username": "anouk"}
+    body = {"data": [{**row, "created_at": "Wed Jan 06 18:40:40 +0000 2021"}], "includes": {"users": []}}
+    (found,) = X.parse(json.dumps(body).encode(), kit.NOW)
+    assert (found.author.id, found.author.handle) == ("22", "anouk")
+    assert found.created_at == datetime(2021, 1, 6, 18, 40, 40, tzinfo=UTC)
+    assert found.url == "https://x.com/anouk/status/1346889436626259968"
+    person = {"id": "22", "username": "anouk", "text": "no post: it has no author"}
+    assert list(X.parse(json.dumps({"data": person}).encode(), kit.NOW)) == []
