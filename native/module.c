@@ -11,6 +11,16 @@ earshot_takes(Py_ssize_t count, Py_ssize_t wanted, const char *name)
     return 0;
 }
 
+int
+earshot_is_tuple(PyObject *value, Py_ssize_t size, const char *otherwise)
+{
+    if (PyTuple_Check(value) && PyTuple_GET_SIZE(value) == size) {
+        return 1;
+    }
+    PyErr_SetString(PyExc_TypeError, otherwise);
+    return 0;
+}
+
 PyObject *
 earshot_look_up(PyObject *table, PyObject *word)
 {
@@ -27,6 +37,10 @@ earshot_look_up(PyObject *table, PyObject *word)
 int
 earshot_begins(PyObject *word, PyObject *beginnings)
 {
+    if (!PyTuple_Check(beginnings)) {
+        PyErr_SetString(PyExc_TypeError, "beginnings are a tuple");
+        return -1;
+    }
     Py_ssize_t count = PyTuple_GET_SIZE(beginnings);
     for (Py_ssize_t at = 0; at < count; at++) {
         Py_ssize_t begins = PyUnicode_Tailmatch(word, PyTuple_GET_ITEM(beginnings, at), 0, PY_SSIZE_T_MAX, -1);
@@ -48,6 +62,7 @@ static PyMethodDef functions[] = {
     {"votes", FAST(earshot_votes), "Twin: pipeline.core.language.votes_twin"},
     {"sketch", FAST(earshot_sketch), "Twin: pipeline.core.sketch.sketch_twin"},
     {"in_common", FAST(earshot_in_common), "Twin: pipeline.core.sketch.in_common_twin"},
+    {"rounded", FAST(earshot_rounded), "Twin: pipeline.core.native.rounded_twin"},
     {"shares", FAST(earshot_shares), "Twin: pipeline.core.routing.model.shares_twin"},
     {"vader", FAST(earshot_vader), "Twin: pipeline.core.sentiment.vader.PairedVader.totals_twin"},
     {NULL, NULL, 0, NULL},

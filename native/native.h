@@ -11,7 +11,7 @@
 #include <Python.h>
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
-#define NATIVE_FORM 1
+#define NATIVE_FORM 2
 
 /* Functions of the module. Each docstring names the twin. */
 PyObject *earshot_words(PyObject *module, PyObject *text);
@@ -22,10 +22,14 @@ PyObject *earshot_votes(PyObject *module, PyObject *const *args, Py_ssize_t coun
 PyObject *earshot_sketch(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_in_common(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_shares(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_rounded(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* Return 1 when there are as many arguments as wanted; else set TypeError and return 0. */
 int earshot_takes(Py_ssize_t count, Py_ssize_t wanted, const char *name);
+
+/* Whether a value is a tuple of that size; else TypeError with these words is set. */
+int earshot_is_tuple(PyObject *value, Py_ssize_t size, const char *otherwise);
 
 /* Return a new reference to table[word]; what is not there is asked of the table's own `__missing__`. NULL on error. */
 PyObject *earshot_look_up(PyObject *table, PyObject *word);

@@ -2,7 +2,7 @@
 #include "wordings.h"
 
 typedef struct {
-    PyObject *means, *negators, *language, *english, *found;
+    PyObject *means, *negators, *language, *found;
     PyObject *fired, *forbidden; /* dict, set; owned by the caller */
 } Rules;
 
@@ -44,11 +44,14 @@ is_foreign(Rules *rules, PyObject *spoken)
     if (rules->language == Py_None) {
         return 0;
     }
-    int same = spoken == rules->language ? 1 : PyUnicode_Compare(spoken, rules->language) == 0;
-    if (!same && !PyErr_Occurred()) {
-        same = PyUnicode_Compare(spoken, rules->english) == 0;
+    if (spoken == rules->language) {
+        return 0;
     }
-    return PyErr_Occurred() ? -1 : !same;
+    if (!PyUnicode_Check(spoken)) {
+        PyErr_SetString(PyExc_TypeError, "a language is a text");
+        return -1;
+    }
+    return PyUnicode_CompareWithASCIIString(spoken, "en") != 0 && PyUnicode_Compare(spoken, rules->language) != 0;
 }
 
 /* Let one number of a hit speak: (rule, language, whether a negator turns it off). */
@@ -62,10 +65,12 @@ fire(Rules *rules, Hit *hit, PyObject *number)
         }
         return -1;
     }
-    PyObject *index, *spoken, *negatable;
-    if (!PyArg_ParseTuple(PyList_GET_ITEM(rules->means, at), "OOO", &index, &spoken, &negatable)) {
+    PyObject *meaning = PyList_GET_ITEM(rules->means, at);
+    if (!earshot_is_tuple(meaning, 3, "a meaning is a tuple of three")) {
         return -1;
     }
+    PyObject *index = PyTuple_GET_ITEM(meaning, 0), *spoken = PyTuple_GET_ITEM(meaning, 1);
+    PyObject *negatable = PyTuple_GET_ITEM(meaning, 2);
     if (spoken == Py_None) {
         if (rules->forbidden == NULL && (rules->forbidden = PySet_New(NULL)) == NULL) {
             return -1;
@@ -145,13 +150,12 @@ earshot_rules(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     }
     Hits hits;
     earshot_begin_hits(&hits);
-    Rules rules = {args[3], args[4], args[5], PyUnicode_FromString("en"), found, PyDict_New(), NULL};
-    if (rules.english == NULL || rules.fired == NULL || earshot_gather(args[0], args[1], found, &hits) < 0
+    Rules rules = {args[3], args[4], args[5], found, PyDict_New(), NULL};
+    if (rules.fired == NULL || earshot_gather(args[0], args[1], found, &hits) < 0
         || fire_all(&rules, &hits) < 0) {
         Py_CLEAR(rules.fired);
     }
     earshot_end_hits(&hits);
-    Py_XDECREF(rules.english);
     Py_XDECREF(rules.forbidden);
     Py_DECREF(found);
     return rules.fired;

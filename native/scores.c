@@ -13,12 +13,17 @@ phrase_at(PyObject *phrases, PyObject **words, Py_ssize_t count, Py_ssize_t plac
         return -1;
     }
     for (Py_ssize_t number = 0; number < PyTuple_GET_SIZE(phrases); number++) {
-        PyObject *rest;
-        int is_open;
-        double says;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(phrases, number), "O!pd", &PyTuple_Type, &rest, &is_open, &says)) {
+        PyObject *phrase = PyTuple_GET_ITEM(phrases, number);
+        if (!earshot_is_tuple(phrase, 3, "a phrase is a tuple of three")) {
             return -1;
         }
+        PyObject *rest = PyTuple_GET_ITEM(phrase, 0);
+        if (!PyTuple_Check(rest)) {
+            PyErr_SetString(PyExc_TypeError, "the rest of a phrase is a tuple");
+            return -1;
+        }
+        int is_open = PyTuple_GET_ITEM(phrase, 1) == Py_True;
+        double says = PyFloat_AsDouble(PyTuple_GET_ITEM(phrase, 2));
         Py_ssize_t size = PyTuple_GET_SIZE(rest), at = 0;
         if (place + 1 + size > count) {
             continue;
@@ -77,12 +82,11 @@ earshot_phrases(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t c
             }
             continue;
         }
-        int is_alone;
-        PyObject *seconds, *beginnings;
-        if (!PyArg_ParseTuple(following, "pOO!", &is_alone, &seconds, &PyTuple_Type, &beginnings)) {
+        if (!earshot_is_tuple(following, 3, "what follows is a tuple of three")) {
             goto failed;
         }
-        int takes = is_alone;
+        PyObject *seconds = PyTuple_GET_ITEM(following, 1), *beginnings = PyTuple_GET_ITEM(following, 2);
+        int takes = PyTuple_GET_ITEM(following, 0) == Py_True;
         if (!takes && at + 1 < length) {
             takes = PySet_Contains(seconds, words[at + 1]);
             if (takes == 0) {
@@ -108,22 +112,44 @@ failed:
     return NULL;
 }
 
-/* round(share, 4) for 0 to 1, to the last bit as Python rounds: the product is so near the exact one that only a share
- * hard by the middle between two results needs Python's own way, and a quotient of whole numbers is what the decimal
- * number reads as. */
+/* round(value, digits) to the last bit as Python rounds: the product of a small number is so near the exact one that only
+ * what is hard by the middle between two results needs Python's own way, and a quotient of whole numbers is what the
+ * decimal number reads as. */
 static PyObject *
-rounded(double share)
+rounded(double value, int digits)
 {
-    double grown = share * 10000.0, whole = rint(grown);
-    if (fabs(fabs(grown - whole) - 0.5) > 1e-9) {
-        return PyFloat_FromDouble(whole / 10000.0);
+    static const double POWERS[] = {1.0, 10.0, 100.0, 1000.0, 10000.0};
+    if (digits >= 0 && digits <= 4 && fabs(value) < 1000.0) {
+        double grown = value * POWERS[digits], whole = rint(grown);
+        if (fabs(fabs(grown - whole) - 0.5) > 1e-8) {
+            return PyFloat_FromDouble(whole / POWERS[digits]);
+        }
     }
-    PyObject *exact = PyFloat_FromDouble(share), *result = NULL;
+    PyObject *exact = PyFloat_FromDouble(value), *result = NULL;
     if (exact != NULL) {
-        result = PyObject_CallMethod(exact, "__round__", "i", 4);
+        result = PyObject_CallMethod(exact, "__round__", "i", digits);
         Py_DECREF(exact);
     }
     return result;
+}
+
+/* rounded(value, digits) -> round(float(value), digits) */
+PyObject *
+earshot_rounded(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (!earshot_takes(count, 2, "rounded")) {
+        return NULL;
+    }
+    double value = PyFloat_AsDouble(args[0]);
+    long digits = PyLong_AsLong(args[1]);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    if (digits < -400 || digits > 400) {
+        PyErr_SetString(PyExc_ValueError, "digits are few");
+        return NULL;
+    }
+    return rounded(value, (int)digits);
 }
 
 /* shares(sums of the four departments, temperature) -> [share, ...]: softmax, rounded to four digits */
@@ -163,7 +189,7 @@ earshot_shares(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
     whole = sums[0] + sums[1] + sums[2] + sums[3];
     PyObject *result = PyList_New(4);
     for (Py_ssize_t at = 0; result != NULL && at < 4; at++) {
-        PyObject *share = rounded(sums[at] / whole);
+        PyObject *share = rounded(sums[at] / whole, 4);
         if (share == NULL) {
             Py_CLEAR(result);
             break;

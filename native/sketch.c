@@ -37,20 +37,27 @@ distinct(uint32_t *hashes, Py_ssize_t count)
     return kept;
 }
 
-/* sketch(table, words, first protocol, second) -> (different hashes, the smallest as bytes, words that have one) or None
- *
- * None where a word is a protocol: then the twin leaves the address out first. The table has a word's hash, or None. */
+/* Whether a word begins an address: its protocol. */
+static int
+is_protocol(PyObject *word)
+{
+    return PyUnicode_Check(word)
+        && (PyUnicode_CompareWithASCIIString(word, "https") == 0 || PyUnicode_CompareWithASCIIString(word, "http") == 0);
+}
+
+/* sketch(table, words, words of an address behind its protocol) -> (different hashes, the smallest as bytes, words that
+ * have one). The table has a word's hash, or None where the word does not count. */
 PyObject *
 earshot_sketch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    if (!earshot_takes(count, 4, "sketch")) {
+    if (!earshot_takes(count, 3, "sketch")) {
         return NULL;
     }
     if (!PyDict_Check(args[0])) {
         PyErr_SetString(PyExc_TypeError, "sketch() takes a dict");
         return NULL;
     }
-    unsigned long http = PyLong_AsUnsignedLong(args[2]), https = PyLong_AsUnsignedLong(args[3]);
+    Py_ssize_t of_address = PyLong_AsSsize_t(args[2]), skip = 0;
     if (PyErr_Occurred()) {
         return NULL;
     }
@@ -61,7 +68,16 @@ earshot_sketch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
     uint32_t hashes[MOST_WORDS];
     Py_ssize_t size = 0;
     for (Py_ssize_t at = 0; at < MOST_WORDS && at < PySequence_Fast_GET_SIZE(words); at++) {
-        PyObject *word = PySequence_Fast_GET_ITEM(words, at), *hash = earshot_look_up(args[0], word);
+        PyObject *word = PySequence_Fast_GET_ITEM(words, at);
+        if (is_protocol(word)) {
+            skip = of_address;
+            continue;
+        }
+        if (skip) {
+            skip--;
+            continue;
+        }
+        PyObject *hash = earshot_look_up(args[0], word);
         if (hash == NULL) {
             goto done;
         }
@@ -72,10 +88,6 @@ earshot_sketch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
         unsigned long value = PyLong_AsUnsignedLong(hash);
         Py_DECREF(hash);
         if ((value == (unsigned long)-1 && PyErr_Occurred()) || PyList_Append(kept, word) < 0) {
-            goto done;
-        }
-        if (value == http || value == https) {
-            result = Py_NewRef(Py_None);
             goto done;
         }
         hashes[size++] = (uint32_t)value;

@@ -84,12 +84,12 @@ walk(PyObject *node, PyObject **words, Py_ssize_t length, Py_ssize_t start, Py_s
                 return -1;
             }
             for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(prefixes); at++) {
-                PyObject *prefix, *child;
-                if (!PyArg_ParseTuple(PyTuple_GET_ITEM(prefixes, at), "UO", &prefix, &child)) {
+                PyObject *pair = PyTuple_GET_ITEM(prefixes, at);
+                if (!earshot_is_tuple(pair, 2, "a beginning is a pair")) {
                     return -1;
                 }
-                Py_ssize_t fits = PyUnicode_Tailmatch(words[end], prefix, 0, PY_SSIZE_T_MAX, -1);
-                if (fits < 0 || (fits && walk(child, words, length, start, end + 1, hits) < 0)) {
+                Py_ssize_t fits = PyUnicode_Tailmatch(words[end], PyTuple_GET_ITEM(pair, 0), 0, PY_SSIZE_T_MAX, -1);
+                if (fits < 0 || (fits && walk(PyTuple_GET_ITEM(pair, 1), words, length, start, end + 1, hits) < 0)) {
                     return -1;
                 }
             }
@@ -107,8 +107,7 @@ static int
 from_start(PyObject *begun, PyObject **words, Py_ssize_t length, Py_ssize_t at, Hits *hits)
 {
     PyObject *nodes, *says, *goes_on, *prefixes;
-    if (!PyTuple_Check(begun) || PyTuple_GET_SIZE(begun) != 4) {
-        PyErr_SetString(PyExc_TypeError, "a start is a tuple of four");
+    if (!earshot_is_tuple(begun, 4, "a start is a tuple of four")) {
         return -1;
     }
     nodes = PyTuple_GET_ITEM(begun, 0);

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from pipeline.core.sketch import MAX_WORDS, in_common, packed, sketch
+from pipeline.core.sketch import MAX_WORDS, in_common, packed, sketch, without_addresses
 
 MIN_WORDS: Final = 5
 """Different words a text needs to be a story with others: "thank you so much" is said by many who share nothing."""
@@ -89,9 +89,6 @@ class _LongHashes(dict[str, int | None]):
         return value
 
 
-_PROTOCOLS: Final = (zlib.crc32(b"https"), zlib.crc32(b"http"))
-
-
 class Memory:
     """The memory of one partition: its last `limit` judged mentions."""
 
@@ -144,14 +141,7 @@ class Memory:
         """
         if len(tokens) > MAX_WORDS:
             tokens = tokens[:MAX_WORDS]
-        sketched = sketch(self._long, tokens, *_PROTOCOLS)
-        if sketched is None:
-            words = _long_words(tokens)
-            hashes = set(map(self._hashes.__getitem__, words))
-            size = len(hashes)
-            smallest = packed(hashes)
-        else:
-            size, smallest, words = sketched
+        size, smallest, words = sketch(self._long, tokens, _ADDRESS_WORDS)
         if size < MIN_WORDS:
             words = _all_words(tokens)
             hashes = set(map(self._hashes.__getitem__, words))
@@ -257,35 +247,13 @@ class Memory:
             self._index[key] = story
 
 
-def _long_words(tokens: Sequence[str]) -> list[str]:
-    """Return the words that make most stories: of letters, and of more than three."""
-    words = [word for word in tokens if len(word) > _SHORT and word.isalpha()]
-    if "https" in words or "http" in words:
-        tokens = _without_addresses(tokens)
-        words = [word for word in tokens if len(word) > _SHORT and word.isalpha()]
-    return words
-
-
 def _all_words(tokens: Sequence[str]) -> list[str]:
     """Return all words of letters; characters where a script has no spaces between words."""
-    words = [word for word in _without_addresses(tokens) if word.isalpha()]
+    words = [word for word in without_addresses(tokens, _ADDRESS_WORDS) if word.isalpha()]
     if words and words[0] == "rt":
         del words[:2]
     if len(words) <= MIN_WORDS and any(len(word) > MIN_WORDS and not word.isascii() for word in words):
         return list("".join(words)[:MAX_WORDS])
-    return words
-
-
-def _without_addresses(tokens: Sequence[str]) -> list[str]:
-    words = []
-    skip = 0
-    for word in tokens:
-        if word in ("https", "http"):
-            skip = _ADDRESS_WORDS
-        elif skip:
-            skip -= 1
-        else:
-            words.append(word)
     return words
 
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from pipeline.contract.events import JudgedMention, Mention
+from pipeline.contract.events import Decision, JudgedMention, Mention, Outcome, Priority, Reason, Sentiment
 
 
-def judged_from(mention: Mention, now: datetime, **found: Any) -> JudgedMention:
-    """Return a mention with what was found about it; `found` are fields of JudgedMention."""
+def judged_from(
+    mention: Mention,
+    now: datetime,
+    *,
+    outcome: Outcome,
+    language: str | None,
+    sentiment: Sentiment,
+    decision: Decision,
+    department_scores: dict[str, float],
+    priority: Priority,
+    reason: Reason | None = None,
+    brands: tuple[str, ...] = (),
+    spam: float = 0.0,
+    intents: tuple[str, ...] = (),
+    departments: tuple[str, ...] = (),
+    story: str | None = None,
+    campaigns: tuple[str, ...] = (),
+) -> JudgedMention:
+    """Return a mention with what was found about it: the fields of JudgedMention."""
     return JudgedMention(
         id=mention.id,
         source=mention.source,
@@ -32,8 +48,20 @@ def judged_from(mention: Mention, now: datetime, **found: Any) -> JudgedMention:
         links=mention.links,
         connector=mention.connector,
         backfill=mention.backfill,
+        outcome=outcome,
+        language=language,
+        sentiment=sentiment,
+        decision=decision,
+        reason=reason,
+        brands=brands,
+        spam=spam,
+        intents=intents,
+        departments=departments,
+        department_scores=department_scores,
+        priority=priority,
+        story=story,
+        campaigns=campaigns,
         judged_at=now,
-        **found,
     )
 
 

@@ -25,13 +25,19 @@ _NONE: Final[Matched] = {}
 
 
 class Early:
-    """What the first walk found: `brands` with their terms, and all of it under prefixed names."""
+    """What the first walk found: `brands` with their terms, and all of it under prefixed names.
 
-    __slots__ = ("all", "brands")
+    `has_more` says whether there is more than brands.
+    """
+
+    __slots__ = ("all", "brands", "has_more")
 
     def __init__(self, found: Matched, *, has_more: bool) -> None:
         self.all = found
-        self.brands = {name: terms for name, terms in found.items() if ":" not in name} if has_more else found
+        self.brands = found
+        self.has_more = has_more and any(":" in name for name in found)
+        if self.has_more:
+            self.brands = {name: terms for name, terms in found.items() if ":" not in name}
 
 
 class Queries:
@@ -73,11 +79,15 @@ class Queries:
         return self._only_judged is not None or self._is_late(early)
 
     def _is_late(self, early: Early) -> bool:
-        return self._is_always_late or (self._late is not None and any(name.startswith(_MAYBE) for name in early.all))
+        if self._is_always_late or self._late is None or not early.has_more:
+            return self._is_always_late
+        return any(name.startswith(_MAYBE) for name in early.all)
 
     def routes(self, mention: Mention, early: Early, facts: Mapping[str, object] | None) -> Matched:
         """Return the routes that match, with their terms. `facts` is None where `needs_facts` said no."""
-        found = {name.removeprefix(_ROUTE): terms for name, terms in early.all.items() if name.startswith(_ROUTE)}
+        found: dict[str, tuple[str, ...]] = {}
+        if early.has_more:
+            found = {name.removeprefix(_ROUTE): terms for name, terms in early.all.items() if name.startswith(_ROUTE)}
         if facts is None:
             return found
         if self._late is not None and self._is_late(early):

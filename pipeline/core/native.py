@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final, TypeVar
 
-FORM: Final = 1
+FORM: Final = 2
 """Of the functions and of the tables they are given; NATIVE_FORM in native.h. Another form is not used."""
 PURE: Final = "EARSHOT_PURE"
 
@@ -39,6 +39,15 @@ compiled, why_not = _load()
 def pick(name: str, twin: _Twin) -> _Twin:
     """Return the compiled function of that name, where there is one, else its twin."""
     return twin if compiled is None else getattr(compiled, name)
+
+
+def rounded_twin(value: float, digits: int) -> float:
+    """Return a number rounded to so many digits."""
+    return round(value, digits)
+
+
+rounded: Final[Callable[[float, int], float]] = pick("rounded", rounded_twin)
+"""The same; Python's own way is through a text and takes five times as long."""
 
 
 def used() -> str:

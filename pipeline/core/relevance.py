@@ -29,9 +29,12 @@ def own_accounts(config: Config) -> dict[str, frozenset[str]]:
 
 def names_of(author: Author | None) -> frozenset[str]:
     """Return the ways an author may be named in `own_accounts`; empty where nothing is known."""
-    if author is None:
-        return frozenset()
-    return frozenset(_plain(name) for name in (author.handle, author.id, author.url) if name)
+    return frozenset() if author is None else _names(author.handle, author.id, author.url)
+
+
+@lru_cache(maxsize=20_000)  # authors come again
+def _names(*names: str | None) -> frozenset[str]:
+    return frozenset(_plain(name) for name in names if name)
 
 
 def without_own(
@@ -41,10 +44,10 @@ def without_own(
     if not own or author is None:
         return brands
     names = names_of(author)
-    return {brand: terms for brand, terms in brands.items() if names.isdisjoint(own.get(brand, frozenset()))}
+    its_own = [brand for brand in brands if brand in own and not names.isdisjoint(own[brand])]
+    return {brand: terms for brand, terms in brands.items() if brand not in its_own} if its_own else brands
 
 
-@lru_cache(maxsize=20_000)  # authors come again
 def _plain(name: str) -> str:
     """Return a handle, id or address as it is compared: no case, no scheme, no @ in front, no slash at the end."""
     plain = name.strip().lower().removeprefix("https://").removeprefix("http://").removeprefix("www.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from itertools import compress
 from typing import Final
 
 from pipeline.core.native import pick
@@ -19,24 +18,39 @@ MAX_WORDS: Final = 400
 Sketch = tuple[int, bytes, list[str]]
 """How many different words there are, the sketch, and the words in their order."""
 
+_PROTOCOLS: Final = ("https", "http")
+
 
 def packed(hashes: set[int]) -> bytes:
     """Return the sketch of hashes."""
     return array("I", sorted(hashes)[:SKETCH]).tobytes()
 
 
-def sketch_twin(table: Mapping[str, int | None], words: Sequence[str], http: int, https: int) -> Sketch | None:
+def without_addresses(words: Sequence[str], of_address: int) -> Sequence[str]:
+    """Return words without protocols and the words behind each, so many, that are the rest of the address."""
+    if "https" not in words and "http" not in words:
+        return words
+    kept = []
+    skip = 0
+    for word in words:
+        if word in _PROTOCOLS:
+            skip = of_address
+        elif skip:
+            skip -= 1
+        else:
+            kept.append(word)
+    return kept
+
+
+def sketch_twin(table: Mapping[str, int | None], words: Sequence[str], of_address: int) -> Sketch:
     """Return what the words of a text are in the table of hashes, which has None for a word that does not count.
 
-    None where a word is one of the two protocols: an address has to be taken out first.
+    Addresses are left out: a protocol and so many words behind it.
     """
-    if len(words) > MAX_WORDS:
-        words = words[:MAX_WORDS]
+    words = without_addresses(words[:MAX_WORDS] if len(words) > MAX_WORDS else words, of_address)
     found = list(map(table.__getitem__, words))  # in C code
-    hashes: set[int] = set(filter(None, found))
-    if http in hashes or https in hashes:
-        return None
-    return len(hashes), packed(hashes), list(compress(words, found))
+    hashes = {one for one in found if one is not None}
+    return len(hashes), packed(hashes), [word for word, one in zip(words, found, strict=True) if one is not None]
 
 
 def in_common_twin(one: bytes, other: bytes, least: float) -> float:
@@ -55,7 +69,5 @@ def in_common_twin(one: bytes, other: bytes, least: float) -> float:
     return len(both.intersection(smallest)) / len(smallest)
 
 
-sketch: Final[Callable[[Mapping[str, int | None], Sequence[str], int, int], Sketch | None]] = pick(
-    "sketch", sketch_twin
-)
+sketch: Final[Callable[[Mapping[str, int | None], Sequence[str], int], Sketch]] = pick("sketch", sketch_twin)
 in_common: Final[Callable[[bytes, bytes, float], float]] = pick("in_common", in_common_twin)

@@ -40,6 +40,7 @@ from pipeline.core.judged import bare, judged_from
 from pipeline.core.language import UNKNOWN, Identifier, primary
 from pipeline.core.learning.line import Predicted
 from pipeline.core.matching import CAMPAIGN, Early, Matched, Queries
+from pipeline.core.native import rounded
 from pipeline.core.relevance import Running, own_accounts, whole_text, without_own
 from pipeline.core.routing.model import RoutingModel, stars
 from pipeline.core.routing.router import Reading, Router
@@ -256,11 +257,13 @@ class Triage:
             return self._set_aside(mention, matched, Reason.OWN_ACCOUNT, now)
         if self._max_age is not None and not mention.backfill and _age(mention, now) > self._max_age:
             return self._set_aside(mention, brands, Reason.TOO_OLD, now)
-        campaigns = tuple(
-            one.name
-            for one in self._campaigns
-            if CAMPAIGN + one.name in early.all and one.takes(brands, mention.created_at)
-        )
+        campaigns: tuple[str, ...] = ()
+        if self._campaigns and early.has_more:
+            campaigns = tuple(
+                one.name
+                for one in self._campaigns
+                if CAMPAIGN + one.name in early.all and one.takes(brands, mention.created_at)
+            )
         seen = self._sense(mention, text, brands, campaigns)
         if self._languages and brands:
             seen.brands = {name: terms for name, terms in brands.items() if self._listens(name, seen.language)}
@@ -359,7 +362,7 @@ class Triage:
                 language_by=seen.language_by,
                 spam_reasons=seen.spam_reasons,
                 nearly=placing.nearly,
-                confidence=round(placing.confidence, 4),
+                confidence=rounded(placing.confidence, 4),
                 learned=self._learned,
             ),
         )

@@ -180,8 +180,8 @@ class Matcher:
             self._compare(mention, facts, hits, queries)
         if not queries and not self._gates:
             # Most mentions of a firehose end here: words that only go with others do not count yet.
-            for place in chain(text, title, *tags):
-                if place is not None and place.is_anchor:
+            for place in filter(None, chain(text, title, *tags) if title or tags else text):
+                if place.is_anchor:
                     break
             else:
                 return {}

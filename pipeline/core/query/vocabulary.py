@@ -10,7 +10,7 @@ import fnmatch
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress, count
 from typing import Final
 
 from pipeline.core.query.words import LONGEST_WORD, Forms, positions
@@ -176,14 +176,15 @@ class Vocabulary(dict[str, Places]):
 
     def find(self, found: Sequence[Place | None], hits: dict[int, str], queries: set[int]) -> None:
         """Add the leaves of all words and phrases that stand in these positions, and the queries they bring up."""
-        for at, place in enumerate(found):
-            if place is not None:
-                if place.leaves:
-                    hits.update(place.leaves)
-                if place.queries:
-                    queries.update(place.queries)
-                if place.steps:
-                    _go_on(place.steps, found, at + 1, hits, queries)
+        for at in compress(count(), found):  # C code passes over positions where nothing stands that is asked for
+            place = found[at]
+            assert place is not None
+            if place.leaves:
+                hits.update(place.leaves)
+            if place.queries:
+                queries.update(place.queries)
+            if place.steps:
+                _go_on(place.steps, found, at + 1, hits, queries)
 
 
 def _go_on(

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 
 from pipeline.contract.events import Fired, Kind, Rating
 from pipeline.core.intents import Intent
-from pipeline.core.native import pick
+from pipeline.core.native import pick, rounded
 from pipeline.core.routing.shipped import CANONICAL, Vector
 
 TEMPERATURE: Final = 1.6
@@ -138,7 +138,7 @@ class HandSet:
         has_matter = service >= _MATTER or support >= _MATTER or design >= _MATTER
         text, rating = seen.text, seen.rating
         form = (  # a plain tuple: it is made for each mention, a _Form only for a new one
-            round(seen.sentiment, 1),
+            rounded(seen.sentiment, 1),
             marketing if has_matter else 0.0,
             not has_matter and len(seen.words) <= _FEW,
             "?" in text or "？" in text,

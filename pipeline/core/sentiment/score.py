@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from pipeline.contract.events import Label, Rating, Sentiment
+from pipeline.core.native import rounded
 from pipeline.core.routing.wordings import words as words_of
 from pipeline.core.sentiment.form import FormModel, stated
 from pipeline.core.sentiment.lexicon import EMOJI, LANGUAGES, Lexicon, Phrases, read, undrawn, valences
@@ -63,7 +64,7 @@ class Lexical:
         compound = total = None
         if language == "en":
             plain, total = self._vader.totals(text)
-            compound = round(normalised(plain), 4) if plain else 0.0
+            compound = rounded(normalised(plain), 4) if plain else 0.0
         if "\n>" in text or text.startswith(">"):
             text = own_words(text)
             words = words_of(text)
@@ -79,7 +80,7 @@ class Lexical:
         if rating is not None:
             score = (1 - STARS_WEIGHT) * score + STARS_WEIGHT * stars(rating)
             label, confidence = _labelled(score), max(confidence, _confidence(score), 0.8)
-        return Sentiment(label=label, score=round(score, 4), vader=compound, confidence=round(confidence, 3))
+        return Sentiment(label=label, score=rounded(score, 4), vader=compound, confidence=rounded(confidence, 3))
 
     def _in_english(
         self, total: float, text: str, words: Sequence[str], intents: tuple[str, ...]
