@@ -1,12 +1,15 @@
-"""What `earshot connectors list` knows: from the metrics of a running `earshot up`, and from Kafka."""
+"""What `earshot connectors list` knows: from a running `earshot up`, its metrics and its reasons, and from Kafka."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.runtime.lines import safe
 
 if TYPE_CHECKING:
     from pipeline.config.model import Config
@@ -15,7 +18,7 @@ HTTP_TIMEOUT: Final = 3.0
 BROKER_TIMEOUT: Final = 3.0
 LAST_COVERAGE: Final = 500  # records of each partition that are looked at for the last news of a source
 MAX_PAGE: Final = 16_000_000
-HEADINGS: Final = ("source", "type", "state", "quota", "last mention", "checkpoint")
+HEADINGS: Final = ("source", "type", "state", "quota", "last mention", "checkpoint", "why")
 QUOTA: Final = "earshot_source_quota_remaining_ratio"
 _TIMES: Final = {
     "earshot_source_last_mention_timestamp_seconds": "last_mention",
@@ -28,6 +31,7 @@ class About:
     """What is known of one source. Everything may be unknown."""
 
     state: str | None = None
+    reason: str | None = None
     quota: float | None = None
     last_mention: datetime | None = None
     last_success: datetime | None = None
@@ -62,10 +66,8 @@ def _from_http(found: Found, http: str) -> None:
 
     host, port = endpoint(http)
     host = f"[{host}]" if ":" in host else host
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # our own: never through a proxy
     try:
-        with opener.open(f"http://{host}:{port}/metrics", timeout=HTTP_TIMEOUT) as answer:
-            text = answer.read(MAX_PAGE).decode("utf-8", "replace")
+        text = _page(f"http://{host}:{port}/metrics")
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     except (OSError, ValueError):
         found.no_http = f"no `earshot up` answers at {host}:{port}: states and rate limits are not known (--http)"
@@ -84,6 +86,25 @@ def _from_http(found: Found, http: str) -> None:
         elif sample.name in _TIMES:
             at, told = _time(sample.value), getattr(about, _TIMES[sample.name])
             setattr(about, _TIMES[sample.name], max((one for one in (at, told) if one is not None), default=None))
+
+    _reasons(found, f"http://{host}:{port}/sources")
+
+
+def _page(url: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # our own: never through a proxy
+    with opener.open(url, timeout=HTTP_TIMEOUT) as answer:
+        text: str = answer.read(MAX_PAGE).decode("utf-8", "replace")
+    return text
+
+
+def _reasons(found: Found, url: str) -> None:
+    """Add why a source is in its state; an `earshot up` of before this page was there gives none."""
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+        for name, told in json.loads(_page(url))["sources"].items():
+            about = found.about(name)
+            about.state = about.state or told["state"]
+            if told["state"] == about.state and isinstance(told["reason"], str):
+                about.reason = told["reason"]
 
 
 def _time(seconds: float) -> datetime | None:
@@ -145,6 +166,7 @@ def as_object(config: Config, found: Found) -> dict[str, Any]:
                 "type": source.type,
                 "enabled": source.enabled,
                 "state": _state(source.enabled, about),
+                "reason": about.reason if source.enabled else None,
                 "quota": about.quota,
                 "last_mention": _iso(about.last_mention),
                 "last_success": _iso(about.last_success),
@@ -168,6 +190,7 @@ def rows(config: Config, found: Found) -> list[tuple[str, ...]]:
             "-" if about.quota is None else f"{about.quota:.0%}",
             _shown(about.last_mention),
             _shown(about.checkpoint),
+            safe(about.reason, 160) if about.reason and source.enabled else "",
         )
         for name, source in config.sources.items()
         for about in [found.sources.get(name, About())]

@@ -1,7 +1,7 @@
 """HTTP of every role: is it alive, is it ready, what does it count.
 
 `/healthz` 200, or 503 with the reasons when a restart would help; `/readyz` 200, or 503 while work cannot be done;
-`/metrics` for Prometheus, in the format it asks for. The server runs in daemon threads and never writes anything.
+`/metrics` for Prometheus, in the format it asks for; `/sources` what each source is doing and why. The server runs in daemon threads and never writes anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.contract.errors import ConfigError
 Check = Callable[[], str | None]
 Source = CollectorRegistry | Callable[[], bytes]
 
-PATHS: Final = ("/healthz", "/readyz", "/metrics")
+PATHS: Final = ("/healthz", "/readyz", "/metrics", "/sources")
 IDLE_TIMEOUT: Final = 10.0  # seconds a client may take to send its request
 CHILD_TIMEOUT: Final = 2.0  # seconds; below Prometheus' scrape timeout, so that one hanging child hides no other
 MAX_PAGE: Final = 16_000_000  # bytes read of one child's metrics
@@ -38,6 +38,15 @@ class Health:
     def __init__(self) -> None:
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
+        self._sources: dict[str, dict[str, str | None]] = {}
+
+    def source(self, name: str, state: str, reason: str | None) -> None:
+        """Note what a source is doing, and why in words: a reason is too long and too free for a metric's label."""
+        self._sources[name] = {"state": state, "reason": reason}
+
+    def sources(self) -> dict[str, dict[str, str | None]]:
+        """Return the last that was noted of each source: `state` and `reason`."""
+        return dict(self._sources)
 
     def alive(self, name: str, check: Check) -> None:
         """Add a check whose failure means that this process must be started again."""
@@ -127,6 +136,8 @@ class _Answers(BaseHTTPRequestHandler):
             self._state(self.server.health.why_not_ready())
         elif path == "/metrics":
             self._metrics()
+        elif path == "/sources":
+            self._json(200, {"sources": self.server.health.sources()})
         else:
             self._json(404, {"error": "no such page", "pages": PATHS})
 

@@ -175,6 +175,7 @@ def _connectors(role: Role) -> None:
 
     def on_state(source: str, state: str, reason: str | None) -> None:
         role.status.tell(source=source, state=state, reason=reason)
+        role.health.source(source, state, reason)
 
     async def body() -> None:
         stop = asyncio.Event()

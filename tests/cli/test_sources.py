@@ -69,7 +69,10 @@ def test_the_list_knows_states_from_the_metrics_and_checkpoints_from_the_topics(
         told = Coverage(connector="hn", source="hackernews", at=AT.replace(minute=3 - seen), seen=seen)
         producer.produce("coverage", key="hn", value=codec.encode(told))
     assert producer.flush(20) == 0
-    with serve("127.0.0.1", 0, Health(), metrics.registry) as server:
+    health = Health()
+    health.source("hn", "waiting", "the rate limit is used up for 77 s\x1b[31m")
+    health.source("gone", "refused", "a source that is configured no more")
+    with serve("127.0.0.1", 0, health, metrics.registry) as server:
         common = ["--config", config(TWO), "--http", server.address.removeprefix("http://")]
         common += ["--broker", own_kafka["bootstrap.servers"]]
         told = earshot("connectors", "list", "--json", *common)
@@ -83,14 +86,17 @@ def test_the_list_knows_states_from_the_metrics_and_checkpoints_from_the_topics(
         "type": "hackernews",
         "enabled": True,
         "state": "waiting",
+        "reason": "the rate limit is used up for 77 s\x1b[31m",
         "quota": 0.25,
         "last_mention": "2026-11-20T12:00:00Z",
         "last_success": "2026-11-20T12:00:00Z",
         "checkpoint": "2026-11-20T12:00:00Z",
     }
-    assert found["sources"][1]["state"] == "off"
-    line = r"^hn +hackernews +waiting +25% +2026-11-20 12:00:00Z +2026-11-20 12:00:00Z$"
+    assert (found["sources"][1]["state"], found["sources"][1]["reason"]) == ("off", None)
+    line = r"^hn +hackernews +waiting +25% +2026-11-20 12:00:00Z +2026-11-20 12:00:00Z  the rate limit is used up"
     assert re.search(line, shown.stdout.decode(), re.MULTILINE)
+    assert b"\x1b" not in shown.stdout
+    assert b"configured no more" not in shown.stdout
     assert shown.stderr == b""
 
 

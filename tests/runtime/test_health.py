@@ -130,10 +130,23 @@ def test_metrics_that_cannot_be_written_are_a_500_and_nothing_else_stops(health:
         assert get(server.address, "/healthz")[0] == 200
 
 
+def test_what_each_source_does_and_why_is_a_page_of_its_own(health: Health, server: Server) -> None:
+    assert json.loads(get(server.address, "/sources")[2]) == {"sources": {}}
+    health.source("hn", "unreachable", "hn.algolia.com does not answer in time")
+    health.source("forum", "refused", "the token is not valid: make a new one")
+    health.source("hn", "listening", None)
+    status, _, body = get(server.address, "/sources")
+    assert status == 200
+    assert json.loads(body)["sources"] == {
+        "hn": {"state": "listening", "reason": None},
+        "forum": {"state": "refused", "reason": "the token is not valid: make a new one"},
+    }
+
+
 def test_an_unknown_page_names_the_pages_there_are(server: Server) -> None:
     status, _, body = get(server.address, "/favicon.ico")
     assert status == 404
-    assert json.loads(body)["pages"] == ["/healthz", "/readyz", "/metrics"]
+    assert json.loads(body)["pages"] == ["/healthz", "/readyz", "/metrics", "/sources"]
 
 
 def test_a_query_does_not_hide_a_page(server: Server) -> None:

@@ -124,7 +124,9 @@ class Supervisor:
         """Take in one status line of a role."""
         name = facts.get("source")
         if name in self.view.sources:
-            self.view.sources[name].update(state=facts.get("state", "?"), reason=facts.get("reason"))
+            state, reason = str(facts.get("state", "?")), facts.get("reason")
+            self.view.sources[name].update(state=state, reason=reason)
+            self.health.source(name, state, reason)
         if "address" in facts:
             self.view.addresses[str(facts.get("name", child.name))] = str(facts["address"])
 
