@@ -86,7 +86,7 @@ class Taught:
         """Return the feeling of a text, corrected; `vader` stays what it is."""
         if self._feeling is None:
             return said
-        adds = self._feeling.adds(features(words))
+        adds, _ = self._feeling.read(words)
         if max(adds) - min(adds) < 0.05:
             return said
         shares = probabilities([known + more for known, more in zip(odds(said), adds, strict=True)])
@@ -102,7 +102,7 @@ class Taught:
         """Return the spam score of a text, corrected."""
         if self._spam is None:
             return said
-        adds = self._spam.adds(features(words))
+        adds, _ = self._spam.read(words)
         shares = probabilities([known + more for known, more in zip(even(said), adds, strict=True)])
         return said if abs(adds[1]) < 0.05 else round(shares[1], 4)
 

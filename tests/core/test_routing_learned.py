@@ -1,6 +1,8 @@
 """The learner: changes nothing without labels, much with them, and the same way each time."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.core.routing.learned import Learner, features, probabilities
 from pipeline.core.routing.wordings import words
@@ -56,7 +58,10 @@ def test_an_offset_that_already_says_it_leaves_little_to_learn():
 
 
 def test_the_strongest_words_are_the_reason():
-    assert "dongle" in taught(*LABELS).strongest(features(words("the dongle blinks red")), "support", 3)
+    adds, strongest = taught(*LABELS).read(words("the dongle blinks red"), most=3)
+    assert adds[1] == max(adds)
+    assert "dongle" in strongest
+    assert len(strongest) == 3
 
 
 def test_an_unknown_class_is_refused():
@@ -143,3 +148,26 @@ def hash_of(text):
     import hashlib
 
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@given(
+    st.lists(st.sampled_from(["the", "dongle", "of", "blinks", "blinking", "porter", "is", "unheard"]), max_size=12),
+    st.lists(st.sampled_from(["crash", "late"]), unique=True),
+    st.sampled_from([0.0, 0.4, -1.0]),
+)
+def test_reading_is_the_same_as_making_the_features_and_adding_them(found, rules, feeling):
+    learner = Learner(CLASSES)
+    for number in range(8):
+        learner.learn(
+            features(["the", "of", "dongle", "blinks", f"w{number}"], ["crash"], 0.5), EVEN, CLASSES[number % 2]
+        )
+        learner.learn(
+            features(["porter", "is", "of", "the", "blinking"], ["late"], -0.5), EVEN, CLASSES[number % 3 == 0]
+        )
+    assert learner.read(found, rules, feeling)[0] == pytest.approx(
+        learner.adds(features(found, rules, feeling)), abs=1e-9
+    )
+
+
+def test_a_reader_that_knows_nothing_adds_nothing():
+    assert Learner(CLASSES).read(["x", "y"], ["z"], 0.5, most=3) == ([0.0, 0.0], ())

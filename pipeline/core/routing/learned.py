@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
 from hashlib import sha256
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import exp, log, sqrt
+from operator import itemgetter, mul
 from typing import Any, Final, NamedTuple, Self
 
 MEMORY: Final = 4000  # labels remembered for replay
@@ -37,6 +38,7 @@ _LONG: Final = 5  # letters of a word's beginning
 _EASE: Final = 0.25  # how fast trust follows the evidence, for each unit of log-loss
 _MOST_EVIDENCE: Final = 40.0  # what was long ago does not hold trust up for ever
 _STRIDE: Final = 0.6180339887  # golden ratio: walks evenly over the memory
+_SPEAKS: Final = 0.01  # a feature that adds less is no reason
 _DIGITS: Final = 5  # of a weight, after `settle`
 _LEAST: Final = 1e-4  # a feature whose weights are all smaller is forgotten by `settle`
 
@@ -79,6 +81,10 @@ def features(words: Sequence[str], rules: Iterable[str] = (), feeling: float = 0
     )
 
 
+def _common_pairs(words: Sequence[str]) -> dict[tuple[str, str], None]:
+    return dict.fromkeys((one, two) for one, two in pairwise(words) if one in _COMMON_WORDS and two in _COMMON_WORDS)
+
+
 class Learner:
     """Learns which of `classes` a text belongs to. `count` labels were learned so far."""
 
@@ -87,6 +93,7 @@ class Learner:
         self.count = 0
         self.version = ""
         """A digest of all labels learned, in order; the same labels give the same version. Empty without any."""
+        self._nothing = [0.0] * len(self.classes)
         self._weights: dict[str, list[float]] = {}
         self._squares: dict[str, float] = {}
         self._memory: list[Example] = []
@@ -131,6 +138,52 @@ class Learner:
         trust = self.trust
         return [trust * value for value in self._learned(seen)]
 
+    def read(
+        self, words: Sequence[str], rules: Iterable[str] = (), feeling: float = 0.0, *, most: int = 0
+    ) -> tuple[list[float], tuple[str, ...]]:
+        """Return what `adds` returns for the `features` of these, and at most `most` of them that speak for the best class.
+
+        The same arithmetic without making the features: only those that are known are put together.
+        """
+        weights, kept = self._weights, words[:_MOST_WORDS]
+        get = weights.get
+        unique = dict.fromkeys(kept)
+        pairs = [f"{one} {two}" for one, two in dict.fromkeys(pairwise(kept))]
+        stems = [f"~{stem}" for stem in dict.fromkeys([word[:_LONG] for word in unique if len(word) > _LONG])]
+        weak = [word for word in unique if word in _COMMON_WORDS]
+        if weak:  # two common words in a row are as common
+            weak += [f"{one} {two}" for one, two in _common_pairs(kept)]
+        norm = len(unique) + len(pairs) - (1.0 - COMMON * COMMON) * len(weak) + STEM * STEM * len(stems)
+        scale = 1.0 / sqrt(norm) if norm else 0.0
+        names: list[str] = ["", *[name for name in (*unique, *pairs) if name in weights]]
+        values = [0.3, *repeat(scale, len(names) - 1)]
+        found = [name for name in stems if name in weights]
+        names += found
+        values += repeat(STEM * scale, len(found))
+        found = [name for rule in rules if (name := f"rule:{rule}") in weights]
+        names += found
+        values += repeat(RULE_VALUE, len(found))
+        if feeling:
+            names.append("feels")
+            values.append(FEELING * feeling)
+        found = [name for name in weak if name in weights]  # counted as strong ones above
+        names += found
+        values += repeat((COMMON - 1.0) * scale, len(found))
+        nothing = self._nothing
+        known = [get(name, nothing) for name in names]
+        trust = self.trust
+        adds = [trust * sum(map(mul, column, values)) for column in zip(*known, strict=True)]
+        if not most:
+            return adds, ()
+        best = max(range(len(adds)), key=adds.__getitem__)
+        says = map(mul, map(itemgetter(best), known), values)
+        strong = [
+            (-adding, name)
+            for adding, name in zip(says, names[: len(names) - len(found)], strict=False)
+            if adding > _SPEAKS and name and name not in weak
+        ]
+        return adds, tuple(name for _, name in sorted(strong)[:most])
+
     def _learned(self, seen: Features) -> list[float]:
         sums = [0.0] * len(self.classes)
         weights = self._weights
@@ -147,16 +200,6 @@ class Learner:
         both = probabilities([known + more for known, more in zip(offset, self._learned(seen), strict=True)])[target]
         spared = weight * (log(max(both, 1e-6)) - log(max(without, 1e-6)))
         self._evidence = max(-_MOST_EVIDENCE, min(_MOST_EVIDENCE, self._evidence + spared))
-
-    def strongest(self, seen: Features, label: str, most: int = 5) -> dict[str, float]:
-        """Return the features that speak most for a class, with what each adds."""
-        index = self.classes.index(label)
-        said = {
-            name: known[index] * value
-            for name, value in seen
-            if name and (known := self._weights.get(name)) is not None and known[index] * value > 0.01
-        }
-        return dict(sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
 
     def _step(self, example: Example) -> None:
         seen, offset, target, weight, _ = example

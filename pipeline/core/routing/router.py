@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from pipeline.contract.events import Fired, Kind, Priority
 from pipeline.core.intents import Intent
-from pipeline.core.routing.learned import Learner, features
+from pipeline.core.routing.learned import Learner
 from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, shares
 from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
 
@@ -103,14 +103,13 @@ class Router:
 
     def _recall(self, learner: Learner, mention: Seen, sums: list[float]) -> list[Fired]:
         """Add what was learned to `sums`; return it as the words that spoke most for what it favours."""
-        seen = features(mention.words, (self._rules.rules[index].name for index in mention.rules), mention.sentiment)
-        adds = learner.adds(seen)
+        fired = [self._rules.rules[index].name for index in mention.rules]
+        adds, terms = learner.read(mention.words, fired, mention.sentiment, most=_SHOWN)
         for index, value in enumerate(adds):
             sums[index] += value * TEMPERATURE
         best = max(range(len(adds)), key=adds.__getitem__)
         if adds[best] <= 0.05:
             return []
-        terms = tuple(learner.strongest(seen, CANONICAL[best], _SHOWN))
         weight = round(adds[best] * TEMPERATURE, 3)
         return [Fired(name="learned from departments", department=CANONICAL[best], weight=weight, terms=terms)]
 
