@@ -2,8 +2,8 @@
 
 Additive: counts, departments, intents, campaigns, the sketch of authors and the most-reached mentions of two records
 can be merged into exactly what one record of both batches would have said (`merge`). `stories` and `terms` are cut
-to the most frequent of each batch, and terms are those of its first ENOUGH_TERMS mentions, so their sums are a lower
-bound.
+to the most frequent of each batch, and terms are those of the first ENOUGH_TERMS mentions of a brand and source in it,
+so their sums are a lower bound.
 
 The minute is that of `created_at`, except that a mention from the future counts in the minute it was collected, and
 one from before 1970 in minute 0: no source's clock can put a count where no window ever looks.
@@ -27,7 +27,7 @@ SKETCH: Final = 32  # smallest hashes kept: the distinct count is right within a
 MOST_TOP: Final = 5
 MOST_STORIES: Final = 20
 MOST_TERMS: Final = 30
-ENOUGH_TERMS: Final = 50  # mentions of a record whose words are looked at: what they are about, the others are too
+ENOUGH_TERMS: Final = 50  # mentions of a brand and source whose words are looked at: what they are about, all are
 _WORDS_OF_ONE: Final = 20  # distinct words one mention adds to `terms`
 _LETTERS_OF_ONE: Final = 2000  # of a text that are looked at
 _LEAST_LETTERS: Final = 4
@@ -56,11 +56,10 @@ Key = tuple[str, str, int, bool]
 class _Slot:
     """Everything of one brand, source and minute, before it becomes a record."""
 
-    __slots__ = ("authors", "campaigns", "counts", "departments", "intents", "read", "stories", "terms", "top")
+    __slots__ = ("authors", "campaigns", "counts", "departments", "intents", "stories", "terms", "top")
 
     def __init__(self) -> None:
         self.counts = Counts()
-        self.read = 0  # mentions whose terms were taken
         self.departments: dict[str, int] = {}
         self.intents: dict[str, int] = {}
         self.campaigns: dict[str, Counts] = {}
@@ -75,6 +74,7 @@ class PulseBatch:
 
     def __init__(self) -> None:
         self._slots: dict[Key, _Slot] = {}
+        self._read: dict[tuple[str, str, bool], int] = {}  # mentions whose terms were taken
 
     def add(self, judged: JudgedMention) -> None:
         """Count one judged mention for each of its brands (`all` where none are configured)."""
@@ -84,10 +84,10 @@ class PulseBatch:
         reach = (author.followers or 0) if author else 0
         who = (author.id or author.handle) if author else None
         sketch = crc32(f"{judged.source}:{who}".encode("utf-8", "replace")) if who else None
-        at = minute(judged)
+        at, source, backfill = minute(judged), judged.source, judged.backfill
         terms: set[str] | None = None
         for brand in judged.brands or (ALL,):
-            key = (brand, judged.source, at, judged.backfill)
+            key = (brand, source, at, backfill)
             slot = self._slots.get(key)
             if slot is None:
                 slot = self._slots[key] = _Slot()
@@ -101,11 +101,14 @@ class PulseBatch:
                 slot.authors.add(sketch)
             if judged.story:
                 slot.stories[judged.story] += 1
-            if slot.read < ENOUGH_TERMS:
-                slot.read += 1
+            read = self._read.get((brand, source, backfill), 0)
+            if read < ENOUGH_TERMS:
+                self._read[brand, source, backfill] = read + 1
                 terms = _terms(judged) if terms is None else terms
                 slot.terms.update(terms)
-            _keep(slot.top, judged, reach)
+            top = slot.top
+            if len(top) < MOST_TOP or reach >= top[-1].reach:
+                _keep(top, judged, reach)
 
     def records(self, now: datetime) -> list[Pulse]:
         """Return a record for each brand, source, minute and kind (live, backfill), sorted by these."""
