@@ -9,7 +9,7 @@ the last stable offset has reached it, so a transaction of the previous owner is
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pipeline.contract.codec import header
 from pipeline.contract.errors import BrokerUnavailableError
 from pipeline.core.dedup import Memory, Remembered
-from pipeline.runtime.reading import end_of
+from pipeline.runtime.reading import Message, ends_of
 from pipeline.topology import ENRICHED
 
 RESTORE_TIMEOUT: Final = 60.0  # seconds; longer than any transaction may stay open
@@ -43,16 +43,18 @@ def _names(joined: str | None) -> tuple[str, ...]:
     return tuple(joined.split(",")) if joined else ()
 
 
-def restore(client: Mapping[str, Any], partition: int, limit: int) -> Memory:
-    """Return the memory of one partition: its last `limit` records on `mentions-enriched`.
+def restore(client: Mapping[str, Any], partitions: Iterable[int], limit: int) -> dict[int, Memory]:
+    """Return the memories of these partitions: of each its last `limit` records on `mentions-enriched`.
 
-    Raises BrokerUnavailableError when the end of the partition is not reached within RESTORE_TIMEOUT seconds.
+    They are read together: the group stands still meanwhile. Raises BrokerUnavailableError when the end of a partition
+    is not reached within RESTORE_TIMEOUT seconds.
     """
-    memory = Memory(limit)
-    place = TopicPartition(ENRICHED, partition)
-    end = end_of(client, place, RESTORE_TIMEOUT)
-    if end <= 0:
-        return memory
+    memories = {partition: Memory(limit) for partition in partitions}
+    places = [TopicPartition(ENRICHED, partition) for partition in memories]
+    ends = dict(zip(memories, ends_of(client, places, RESTORE_TIMEOUT), strict=True))
+    behind = {partition: end for partition, end in ends.items() if end > 0}
+    if not behind:
+        return memories
     consumer = Consumer(
         {
             **client,
@@ -64,20 +66,23 @@ def restore(client: Mapping[str, Any], partition: int, limit: int) -> Memory:
         }
     )
     try:
-        consumer.assign([TopicPartition(ENRICHED, partition, max(0, end - limit))])
+        consumer.assign([TopicPartition(ENRICHED, partition, max(0, end - limit)) for partition, end in behind.items()])
         deadline = time.monotonic() + RESTORE_TIMEOUT
         while True:
-            for message in consumer.consume(2000, 0.1):
+            messages: list[Message] = consumer.consume(2000, 0.1)
+            for message in messages:
                 if not message.error():
-                    remember(memory, message.headers())
+                    remember(memories[message.partition()], message.headers())
             # After data the position is the next offset; control records at the end are stepped over by it, too.
-            position = consumer.position([place])[0].offset
-            if position >= end:
-                return memory
+            for place in consumer.position([TopicPartition(ENRICHED, partition) for partition in behind]):
+                if place.offset >= behind[place.partition]:
+                    del behind[place.partition]
+            if not behind:
+                return memories
             if time.monotonic() > deadline:
                 raise BrokerUnavailableError(
-                    f"{ENRICHED}[{partition}] could not be read to its end in {RESTORE_TIMEOUT:.0f} s "
-                    f"(at {position} of {end}). Is a broker down or a transaction hanging?"
+                    f"{ENRICHED} {sorted(behind)} could not be read to the end in {RESTORE_TIMEOUT:.0f} s. Is a broker "
+                    "down or a transaction hanging?"
                 )
     finally:
         consumer.close()

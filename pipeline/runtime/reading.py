@@ -21,23 +21,29 @@ _SOON: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAIL
 
 
 def end_of(client: Mapping[str, Any], place: TopicPartition, timeout: float) -> int:
-    """Return the next offset of a partition, open transactions included. One that was just made has its leader in a moment.
+    """Return the next offset of a partition, open transactions included. See `ends_of`."""
+    return ends_of(client, [place], timeout)[0]
 
-    Raises KafkaException when there is no answer within `timeout` seconds.
+
+def ends_of(client: Mapping[str, Any], places: Sequence[TopicPartition], timeout: float) -> list[int]:
+    """Return the next offset of each of these partitions, in their order, open transactions included.
+
+    A partition that was just made has its leader in a moment. Raises KafkaException when there is no answer within
+    `timeout` seconds.
     """
     admin = AdminClient(dict(client))
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     deadline = time.monotonic() + timeout
     while True:
-        asked = admin.list_offsets({place: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        asked = admin.list_offsets(dict.fromkeys(places, latest), isolation_level=IsolationLevel.READ_UNCOMMITTED)
         try:
-            end: int = asked[place].result(timeout).offset
+            ends: list[int] = [asked[place].result(timeout).offset for place in places]
         except KafkaException as error:
             if error.args[0].code() not in _SOON or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
         else:
-            return end
+            return ends
 
 
 class Reader:

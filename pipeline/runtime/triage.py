@@ -200,10 +200,8 @@ class TriageWorker:
         Restoring waits for transactions that are open on a partition: two workers that did so while their own were open
         would wait for each other.
         """
-        for message in messages:
-            partition = message.partition()
-            if partition in self.next and partition not in self.memories:
-                self.memories[partition] = restore(self.client, partition, self.config.triage.dedup_window)
+        missing = {message.partition() for message in messages} & self.next.keys() - self.memories.keys()
+        self.memories |= restore(self.client, missing, self.config.triage.dedup_window)
 
     def _settle(self, *later: Batch, unread: Sequence[Message] = ()) -> bool:
         """Wait for the transaction under way; where it was undone, undo it in memory and go back, `later` first.

@@ -76,7 +76,7 @@ def test_a_commit_names_the_generation_that_gave_the_partitions(worker, monkeypa
     """Not the one the consumer is in by then: whoever lost the partitions meanwhile must not commit."""
     sent = []
     monkeypatch.setattr(worker.transactions, "send", lambda batch, member: sent.append(member))
-    monkeypatch.setattr("pipeline.runtime.triage.restore", lambda *_: Memory(10))
+    monkeypatch.setattr("pipeline.runtime.triage.restore", lambda *_: {0: Memory(10)})
     worker.consumer = Consumer()
     worker.consumer.generation = 7
     take(worker, 0)
