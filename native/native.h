@@ -11,7 +11,7 @@
 #include <Python.h>
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
-#define NATIVE_FORM 2
+#define NATIVE_FORM 3
 
 /* Functions of the module. Each docstring names the twin. */
 PyObject *earshot_words(PyObject *module, PyObject *text);
@@ -23,6 +23,9 @@ PyObject *earshot_sketch(PyObject *module, PyObject *const *args, Py_ssize_t cou
 PyObject *earshot_in_common(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_shares(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_rounded(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_has_sign(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_replaced(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_places(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* Return 1 when there are as many arguments as wanted; else set TypeError and return 0. */

@@ -304,7 +304,7 @@ classify(PyObject *table, PyObject *chunks, PyObject **tokens, Py_ssize_t *known
 
 #define FEW 64 /* tokens for which nothing is allocated */
 
-/* vader(first table, second table or None, text, (caps, negate, follows, idioms)) -> (total of first, of second) */
+/* vader(first table, second table or None, (caps, negate, follows, idioms), text) -> (total of first, of second) */
 PyObject *
 earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
@@ -312,12 +312,12 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     if (!earshot_takes(count, 4, "vader")) {
         return NULL;
     }
-    PyObject *first_table = args[0], *second_table = args[1] == Py_None ? args[0] : args[1], *text = args[2];
-    if (!PyDict_Check(first_table) || !PyDict_Check(second_table) || !PyUnicode_Check(text)) {
-        PyErr_SetString(PyExc_TypeError, "vader() takes two dicts and a text");
+    PyObject *first_table = args[0], *second_table = args[1] == Py_None ? args[0] : args[1], *text = args[3];
+    if (!PyDict_Check(first_table) || !PyDict_Check(second_table) || !PyUnicode_Check(text) || !PyTuple_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "vader() takes two dicts, a tuple and a text");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args[3], "ddO!O", &rules.caps, &rules.negate, &PyDict_Type, &rules.follows, &rules.idioms)) {
+    if (!PyArg_ParseTuple(args[2], "ddO!O", &rules.caps, &rules.negate, &PyDict_Type, &rules.follows, &rules.idioms)) {
         return NULL;
     }
     PyObject *chunks = PyUnicode_Split(text, NULL, -1);

@@ -17,6 +17,7 @@ from sys import byteorder
 from typing import Final, Literal, NamedTuple
 
 from pipeline.core.native import pick
+from pipeline.core.signs import has_sign, set_of_ranges
 
 UNKNOWN: Final = "und"
 
@@ -199,9 +200,17 @@ _CLUES: Final = {  # letters (or words) that one language of a script has; the f
 }
 _DENSE: Final = frozenset({"han", "kana", "ko"})  # a sign says as much as two letters
 
-_FOREIGN: Final = re.compile(
-    "[\u0370-\u1fff\u3041-\ud7af\uf900-\ufaff\ufb1d-\ufdff\ufe70-\ufefc\uff66-\uff9f\U00020000-\U0003ffff]+"
+_FOREIGN_RANGES: Final = (
+    (0x370, 0x1FFF),
+    (0x3041, 0xD7AF),
+    (0xF900, 0xFAFF),
+    (0xFB1D, 0xFDFF),
+    (0xFE70, 0xFEFC),
+    (0xFF66, 0xFF9F),
+    (0x20000, 0x3FFFF),
 )
+_FOREIGN: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _FOREIGN_RANGES) + "]+")
+_FOREIGN_SIGNS: Final = set_of_ranges(_FOREIGN_RANGES)
 _KANA: Final = re.compile("[\u3041-\u30ff\uff66-\uff9d]")
 _LATIN: Final = re.compile("[a-zA-Z\u00c0-\u024f\u1e00-\u1eff]")
 _NOISE: Final = re.compile(r"https?://\S+|www\.\S+|[@#]\w+|\d+")
@@ -258,7 +267,7 @@ class Identifier:
     def identify(self, text: str, declared: str | None, words: Sequence[str]) -> Language:
         """Return the language of a text; `words` are its lower-case words, `declared` what the source says."""
         said = primary(declared)
-        if not text.isascii() and _FOREIGN.search(text) is not None:
+        if not text.isascii() and has_sign(_FOREIGN_SIGNS, text):
             found = self._by_script(text[:_FIRST_LETTERS], said)
             if found is not None:
                 return found

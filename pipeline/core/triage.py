@@ -32,6 +32,7 @@ from pipeline.contract.events import (
     Priority,
     Reason,
     Sentiment,
+    State,
 )
 from pipeline.core.dedup import Memory, Remembered
 from pipeline.core.departments import NO_ORDERS, REVIEW, Departments, Orders, Placing, orders
@@ -61,6 +62,7 @@ GONE: Final = "withdrawn"  # the story of what was taken back; marks it in the m
 _NO_FEELING: Final = Sentiment(label=Label.NEUTRAL, score=0.0, vader=None, confidence=0.0)
 _NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing": 0.0}
 
+_THERE: Final = (State.LIVE, State.EDITED)  # not withdrawn; looked up once and not for each mention
 _NONE: Final[Matched] = {}
 
 
@@ -131,7 +133,7 @@ class Triage:
         if mention.source == HEARTBEAT:
             return Discard(Reason.HEARTBEAT)
         known = memory.latest(mention.id)
-        if mention.is_withdrawn:
+        if mention.state not in _THERE:
             return self._withdraw(mention, known, memory, now)
         if known is not None and mention.revision <= known.revision:
             return Discard(Reason.DUPLICATE)

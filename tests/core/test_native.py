@@ -16,11 +16,14 @@ from vaderSentiment import vaderSentiment as original  # noqa: N813
 from pipeline.core import native
 from pipeline.core.dedup import _LongHashes
 from pipeline.core.language import _CODES, _VOTES, votes_twin
+from pipeline.core.query.matcher import Matcher
+from pipeline.core.query.vocabulary import places_twin
 from pipeline.core.routing.model import shares_twin
 from pipeline.core.routing.shipped import NEGATORS, rules_twin, shipped
 from pipeline.core.routing.wordings import Wordings, wordings_twin, words_twin
 from pipeline.core.sentiment.lexicon import Phrases, phrases_twin, read, valences
 from pipeline.core.sentiment.vader import FastVader, PairedVader
+from pipeline.core.signs import has_sign_twin, replaced_twin, set_of, set_of_ranges
 from pipeline.core.sketch import SKETCH, in_common_twin, packed, sketch_twin
 
 ROOT = Path(__file__).parents[2]
@@ -160,6 +163,29 @@ def test_numbers_are_rounded_as_python_does(value, digits):
     assert (ours, str(ours)) == (round(value, digits), str(round(value, digits))), "-0.0 is not 0.0"
 
 
+@compiled
+@given(TEXTS, st.sets(st.sampled_from("aé’😀👍\ud800日 \U0010ffff"), max_size=5))
+def test_signs_are_found_and_replaced_alike(text, chars):
+    signs, table = set_of(map(ord, chars)), {char: f" <{char}>" for char in chars}
+    assert native.compiled.has_sign(signs, text) == has_sign_twin(signs, text) == any(char in text for char in chars)
+    ours = native.compiled.replaced(signs, table, text)
+    assert ours == replaced_twin(signs, table, text) == "".join(table.get(char, char) for char in text)
+
+
+def test_a_set_of_ranges_is_a_set_of_their_codes():
+    assert set_of_ranges([(65, 70), (0x1F600, 0x1F602)]).rstrip(b"\0") == set_of(
+        [*range(65, 71), *range(0x1F600, 0x1F603)]
+    )
+    assert set_of_ranges([(0, 0)]) == set_of([0])
+
+
+@compiled
+@given(TEXTS)
+def test_the_same_is_asked_of_chunks(text):
+    vocabulary = Matcher({"a": 'good OR bad OR refund* OR "to die" OR #tag OR don\'t OR 日'})._text
+    assert native.compiled.places(vocabulary, text.split()) == places_twin(vocabulary, text.split())
+
+
 def _twin_of(vader):
     """Return a scorer without the compiled walk."""
     vader.walk = None
@@ -211,7 +237,21 @@ def test_many_equal_words_around_but_are_weighed_alike(words):
 def test_wrong_arguments_are_refused_and_nothing_breaks():
     if native.compiled is None:
         pytest.skip(native.why_not)
-    for name in ("words", "wordings", "rules", "phrases", "votes", "sketch", "in_common", "shares", "rounded", "vader"):
+    for name in (
+        "words",
+        "wordings",
+        "rules",
+        "phrases",
+        "votes",
+        "sketch",
+        "in_common",
+        "shares",
+        "rounded",
+        "vader",
+        "has_sign",
+        "replaced",
+        "places",
+    ):
         function = getattr(native.compiled, name)
         for count in range(8):
             for value in (None, 1, "x", [], {}, (), [1], [None, "x"], b"1", -(2**70)):
@@ -229,9 +269,9 @@ def test_wrong_arguments_are_refused_and_nothing_breaks():
     with pytest.raises(IndexError):
         native.compiled.rules(wordings.starts, wordings.opening, ["refund"], [], NEGATORS, "en")
     with pytest.raises(TypeError):
-        native.compiled.vader({"x": (1, 2)}, None, "x", (0.7, -0.7, {}, None))
+        native.compiled.vader({"x": (1, 2)}, None, (0.7, -0.7, {}, None), "x")
     with pytest.raises(KeyError):
-        native.compiled.vader({}, None, "x", (0.7, -0.7, {}, None))
+        native.compiled.vader({}, None, (0.7, -0.7, {}, None), "x")
 
 
 _DECISIONS = """

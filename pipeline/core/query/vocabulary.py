@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, compress, count
 from typing import Final
 
+from pipeline.core.native import pick
 from pipeline.core.query.words import LONGEST_WORD, Forms, positions
 
 MAX_CHUNKS: Final = 50_000
@@ -170,9 +171,9 @@ class Vocabulary(dict[str, Places]):
             place = self._places[key] = Place(key, self._root)
         return place
 
-    def look_up(self, chunks: Iterable[str]) -> list[Place | None]:
+    def look_up(self, chunks: Sequence[str]) -> list[Place | None]:
         """Return the positions of a text that was cut at white space."""
-        return list(chain.from_iterable(map(self.__getitem__, chunks)))
+        return _places(self, chunks)
 
     def find(self, found: Sequence[Place | None], hits: dict[int, str], queries: set[int]) -> None:
         """Add the leaves of all words and phrases that stand in these positions, and the queries they bring up."""
@@ -185,6 +186,14 @@ class Vocabulary(dict[str, Places]):
                 queries.update(place.queries)
             if place.steps:
                 _go_on(place.steps, found, at + 1, hits, queries)
+
+
+def places_twin(vocabulary: Vocabulary, chunks: Sequence[str]) -> list[Place | None]:
+    """Return the positions of chunks, one after another."""
+    return list(chain.from_iterable(map(vocabulary.__getitem__, chunks)))
+
+
+_places: Final[Callable[[Vocabulary, Sequence[str]], list[Place | None]]] = pick("places", places_twin)
 
 
 def _go_on(

@@ -110,7 +110,6 @@ class Original:
         self.negate: float = theirs.N_SCALAR
         # The original looks at one character at a time: longer emoji in its table are never found.
         self.spaced: dict[str, str] = {key: " " + text for key, text in analyzer.emojis.items() if len(key) == 1}
-        self.spaced_codes = {ord(key): text for key, text in self.spaced.items()}
         self.special = frozenset(
             word for phrase in (*self.idioms, *self.boosters) if " " in phrase for word in phrase.split()
         )

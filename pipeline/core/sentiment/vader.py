@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import heapq
 import math
-import re
 import string
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import compress, count
 from typing import Final
 
 from pipeline.core.native import compiled
 from pipeline.core.sentiment.tokens import CACHE, LONGEST, PLAIN, Seen, Token, Tokens, installed
+from pipeline.core.signs import replaced, set_of
 
-_FEW: Final = 8  # different emoji that are replaced one by one; more in one pass, which costs 40 ns a character
 _FAR: Final = -9  # a place so far back that no rule reaches it
 
 Walk = Callable[[str], tuple[float, float]]
@@ -33,14 +33,8 @@ def compiled_walk(first: Mapping[str, Seen], second: Mapping[str, Seen] | None) 
     """Return the compiled walk over the classes of one lexicon or of two; None where nothing is compiled."""
     if compiled is None:
         return None
-    vader, original = compiled.vader, installed()
-    rules = (original.caps, original.negate, original.follows, original.phrased)
-
-    def walk(text: str) -> tuple[float, float]:
-        totals: tuple[float, float] = vader(first, second, text, rules)
-        return totals
-
-    return walk
+    original = installed()
+    return partial(compiled.vader, first, second, (original.caps, original.negate, original.follows, original.phrased))
 
 
 def normalised(total: float) -> float:
@@ -59,7 +53,7 @@ class FastVader:
         self._original = original = installed()
         self.tokens = Tokens(original, {**original.lexicon, **changes} if changes else original.lexicon)
         self.classes = self.tokens.__getitem__
-        self._emoji = re.compile(_one_of(original.spaced))
+        self._emoji = set_of(map(ord, original.spaced))
         self.walk = compiled_walk(self.tokens, None)
 
     def compound(self, text: str) -> float:
@@ -76,8 +70,11 @@ class FastVader:
         return sum_of(scored, but, text)
 
     def readable(self, text: str) -> str:
-        """Return the text with every emoji as its description, as the rules read it."""
-        return text if text.isascii() else self._described(text)
+        """Return the text with every emoji as its description, as the rules read it.
+
+        A description is set apart by a space; more spaces than the original's change no token.
+        """
+        return text if text.isascii() else replaced(self._emoji, self._original.spaced, text)
 
     def score(self, tokens: list[Seen]) -> tuple[dict[int, float], int]:
         """Return place -> valence, in order, and the place of the first `but` (negative where there is none).
@@ -103,16 +100,6 @@ class FastVader:
             if token[7]:
                 acting = place
         return scored, but
-
-    def _described(self, text: str) -> str:
-        """Every emoji becomes its description, set apart by a space; more spaces than the original's change no token."""
-        found = set(self._emoji.findall(text))
-        if len(found) > _FEW:
-            return text.translate(self._original.spaced_codes)
-        spaced = self._original.spaced
-        for emoji in found:
-            text = text.replace(emoji, spaced[emoji])
-        return text
 
     def ruled(self, tokens: list[Seen], token: Token, place: int, *, caps: bool) -> float:
         """Return the valence of one lexicon word as the rules leave it, in the original's order."""
@@ -273,17 +260,6 @@ def sum_of(scored: dict[int, float], but: int, text: str) -> float:
 def _caps_differ(tokens: list[Seen]) -> bool:
     """Whether a token is not in capitals. Only asked of texts in which one is, so this says that they differ."""
     return None in tokens or any(token and not token[5] for token in tokens)
-
-
-def _one_of(characters: Iterable[str]) -> str:
-    """Return a character class, neighbours joined to ranges: a pattern of single characters would be slow."""
-    ranges: list[list[int]] = []
-    for code in sorted(map(ord, characters)):
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "[" + "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges) + "]"
 
 
 def _emphasis(text: str) -> float:
