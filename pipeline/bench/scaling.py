@@ -19,8 +19,8 @@ from pipeline.topology import MENTIONS
 RECEIVED = "earshot_stage_messages_received_total"
 
 
-def _cpu(pid: int) -> float:
-    """Return the processor seconds a process has used, as `ps` knows them."""
+def _cpu(pid: int | None) -> float:
+    """Return the processor seconds a process has used, as `ps` knows them; 0 for none."""
     found = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
     seconds = 0.0
     for part in found.stdout.strip().replace("-", ":").split(":"):
@@ -52,7 +52,7 @@ def _rate(client: Mapping[str, Any], workers: int, count: int, seed: int) -> tup
 
 
 def measure(
-    client: Mapping[str, Any], broker: int, data: Path, *, count: int, rounds: int, say: Callable[[str], None]
+    client: Mapping[str, Any], broker: int | None, data: Path, *, count: int, rounds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return mentions a second with one and with two workers, what a mention costs, and what many more would need.
 

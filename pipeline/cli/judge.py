@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipeline.config.model import Config
-    from pipeline.contract.events import JudgedMention, Mention
+    from pipeline.contract.events import JudgedMention, Mention, Reason
     from pipeline.core.learning.gate import Gate
     from pipeline.core.triage import Triage
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def triage(config_path: Path | None, feedback: Path | None, files: tuple[Path, ...]) -> None:
     """Mentions as JSON Lines to decisions as JSON Lines: same order, one line each, no broker.
 
-    Reads standard input where no FILE is given. A line that is no mention is reported on standard error with its
-    number; the others go on, and the exit code is 1.
+    Reads standard input where no FILE is given. A line that is no mention becomes one with the outcome dead-lettered
+    and the reason, and is reported on standard error with its number; the others go on, and the exit code is 1.
     """
     from datetime import UTC, datetime
     from functools import partial
@@ -45,18 +45,19 @@ def triage(config_path: Path | None, feedback: Path | None, files: tuple[Path, .
     config = load(config_path)
     judge = Triage(config)
     now = datetime.now(UTC)
-    lines = Lines()
+    taught = Lines()
     if feedback is not None:
         gate = Gate(config.learning)
-        for number, row in lines.of([feedback]):
-            lines.attempt(str(feedback), number, partial(_learn, judge, gate, config, row, number, now))
+        for number, row in taught.of([feedback]):
+            taught.attempt(number, row, partial(_learn, judge, gate, config, row, number, now))
     memory = Memory(limit=_NO_LIMIT)
     with Output() as output:
+        lines = Lines(lambda row, reason: output.write(_bad_line(row, reason)))
         for number, row in lines.of(files or (Path("-"),)):
-            written = lines.attempt(lines.name, number, lambda row=row: _judged_line(judge, memory, row, now))  # type: ignore[misc]
+            written = lines.attempt(number, row, partial(_judged_line, judge, memory, row, now))
             if written is not None:
                 output.write(written)
-    if lines.bad:
+    if lines.bad or taught.bad:
         sys.exit(1)
 
 
@@ -64,11 +65,12 @@ _NO_LIMIT = 1 << 60  # a repeated id is a repeat however far apart: the whole in
 
 
 class Lines:
-    """JSON Lines from files; counts and reports those that are wrong."""
+    """JSON Lines from files; counts and reports those that are wrong. `bad_line` gets their value, None where none is."""
 
-    def __init__(self) -> None:
+    def __init__(self, bad_line: Callable[[Any, Reason], None] | None = None) -> None:
         self.bad = 0
-        self.name = ""
+        self._name = ""
+        self._bad_line = bad_line
 
     def of(self, files: Iterable[Path]) -> Iterator[tuple[int, Any]]:
         """Yield line number and value of every line with JSON in it; empty lines are passed over."""
@@ -76,7 +78,7 @@ class Lines:
         from pipeline.contract.errors import InvalidMessageError
 
         for file in files:
-            self.name = "standard input" if str(file) == "-" else str(file)
+            self._name = "standard input" if str(file) == "-" else str(file)
             with click.open_file(str(file), "rb") as stream:
                 for number, line in enumerate(stream, 1):
                     if not line.strip():
@@ -84,25 +86,30 @@ class Lines:
                     try:
                         row = json_line(line)
                     except InvalidMessageError as error:
-                        self._report(self.name, number, str(error))
+                        self._report(number, None, str(error), error.reason)
                         continue
                     yield number, row
 
-    def attempt(self, name: str, number: int, act: Callable[[], bytes | None]) -> bytes | None:
+    def attempt(self, number: int, row: Any, act: Callable[[], bytes | None]) -> bytes | None:
         """Return what `act` returns; report the line when it is wrong, and None."""
         from pipeline.contract.errors import InvalidMessageError
+        from pipeline.contract.events import Reason
 
         try:
             return act()
-        except (InvalidMessageError, ValueError) as error:
-            self._report(name, number, str(error))
-            return None
+        except InvalidMessageError as error:
+            self._report(number, row, str(error), error.reason)
+        except ValueError as error:
+            self._report(number, row, str(error), Reason.INVALID)
+        return None
 
-    def _report(self, name: str, number: int, reason: str) -> None:
+    def _report(self, number: int, row: Any, said: str, reason: Reason) -> None:
         from pipeline.runtime.lines import safe
 
         self.bad += 1
-        click.echo(f"earshot: {name}, line {number}: {safe(reason, 300)}", err=True)
+        click.echo(f"earshot: {self._name}, line {number}: {safe(said, 300)}", err=True)
+        if self._bad_line is not None:
+            self._bad_line(row, reason)
 
 
 class Output:
@@ -158,6 +165,19 @@ def _learn(judge: Triage, gate: Gate, config: Config, row: Any, number: int, now
         raise InvalidMessageError(f"not learned: {(refused or [Refused.NOTHING])[0].value}")
 
 
+def _id_in(row: Any) -> object:
+    return row.get("id", row.get("native_id")) if isinstance(row, dict) else None
+
+
+def _bad_line(row: Any, reason: Reason) -> bytes:
+    import msgspec
+
+    given = _id_in(row)
+    is_readable = isinstance(given, str) or (isinstance(given, int) and abs(given) < 1 << 63)
+    told = _set_aside(given if is_readable else None, None, reason)
+    return msgspec.json.encode({**told, "outcome": "dead-lettered", "decision": {"by": "dead_letter"}}) + b"\n"
+
+
 def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime) -> bytes:
     import msgspec
 
@@ -166,16 +186,16 @@ def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime) -> bytes:
     from pipeline.contract.events import Reason
     from pipeline.core.triage import Discard
 
-    given = row.get("id", row.get("native_id")) if isinstance(row, dict) else None
+    given = _id_in(row)
     try:
         mention = mention_from_json(row, now=now)
     except InvalidMessageError as error:
         if error.reason is not Reason.EMPTY:
             raise
-        return msgspec.json.encode(_discarded(given, None, Reason.EMPTY.value)) + b"\n"
+        return msgspec.json.encode(_set_aside(given, None, Reason.EMPTY)) + b"\n"
     verdict = judge.judge(mention, memory, now)
     if isinstance(verdict, Discard):
-        return msgspec.json.encode(_discarded(given, mention, verdict.reason.value)) + b"\n"
+        return msgspec.json.encode(_set_aside(given, mention, verdict.reason)) + b"\n"
     return msgspec.json.encode(decision(verdict, given)) + b"\n"
 
 
@@ -205,11 +225,11 @@ def decision(judged: JudgedMention, given: object) -> dict[str, Any]:
     }
 
 
-def _discarded(given: object, mention: Mention | None, reason: str) -> dict[str, Any]:
+def _set_aside(given: object, mention: Mention | None, reason: Reason) -> dict[str, Any]:
     return {
         "id": given,
         "outcome": "discarded",
-        "reason": reason,
+        "reason": reason.value,
         "brands": [],
         "language": mention.language if mention else None,
         "sentiment": {"label": "neutral", "score": 0.0, "vader": None, "confidence": 0.0},

@@ -84,7 +84,15 @@ def test_bad_lines_are_reported_with_their_number_and_the_others_go_on():
     )
     result = run(triage, given=given)
     assert result.exit_code == 1
-    assert [row["id"] for row in decisions(result)] == ["1", "4"]
+    assert [(row["id"], row["outcome"], row["reason"]) for row in decisions(result)] == [
+        ("1", "routed", None),
+        (None, "dead-lettered", "undecodable"),
+        (None, "dead-lettered", "invalid"),
+        (None, "dead-lettered", "invalid"),
+        ("2", "dead-lettered", "invalid"),
+        ("3", "dead-lettered", "invalid"),
+        ("4", "routed", None),
+    ]
     for number in (2, 3, 4, 6, 7):
         assert f"standard input, line {number}:" in result.stderr
     assert "line 5" not in result.stderr
@@ -95,7 +103,11 @@ def test_bad_lines_are_reported_with_their_number_and_the_others_go_on():
 def test_bytes_that_are_no_text_and_lone_surrogates_end_nothing():
     given = b'{"id": "1", "text": "\xff\xfe"}\n{"id": "2", "text": "half \\ud800 pair"}\n{"id": "3", "text": "good"}\n'
     result = run(triage, given=given)
-    assert [(row["id"], row["outcome"]) for row in decisions(result)] == [("2", "routed"), ("3", "routed")]
+    assert [(row["id"], row["outcome"]) for row in decisions(result)] == [
+        (None, "dead-lettered"),
+        ("2", "routed"),
+        ("3", "routed"),
+    ]
     assert "line 1: not UTF-8: save the file as UTF-8" in result.stderr
     assert "line 2" not in result.stderr
 
@@ -117,7 +129,11 @@ def test_files_are_read_in_order_with_the_number_of_the_line_in_its_file(tmp_pat
     (tmp_path / "a.jsonl").write_text(lines({"id": "1", "text": "x"}), encoding="utf-8")
     (tmp_path / "b.jsonl").write_text("\ufeff" + lines({"id": "2", "text": "y"}, "broken"), encoding="utf-8")
     result = run(triage, "a.jsonl", "b.jsonl")
-    assert [row["id"] for row in decisions(result)] == ["1", "2"]
+    assert [(row["id"], row["outcome"]) for row in decisions(result)] == [
+        ("1", "routed"),
+        ("2", "routed"),
+        (None, "dead-lettered"),
+    ]
     assert "b.jsonl, line 2:" in result.stderr
 
 
