@@ -8,6 +8,7 @@ stage's: whoever takes the partition first ends what its predecessor left open a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from msgspec.structs import replace
 
-from pipeline.broker.client import steady
+from pipeline.broker.client import aiokafka, steady
+from pipeline.broker.predecessors import leave_for
 from pipeline.config.model import Config
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError, InvalidMessageError
@@ -96,6 +98,7 @@ class LearningWorker:
         self._gate = Gate(config.learning)
         self._erasures = Erasures(client)
         self._stopping = False
+        self._name = f"earshot-learning-{instance}"
         self.account = Account(metrics, STAGE)
         metrics.declare(STAGE, topics=[LESSONS, DEAD])
         for refused in Refused:
@@ -108,7 +111,7 @@ class LearningWorker:
                 **self.client,
                 **steady(),
                 "group.id": GROUP,
-                "client.id": f"earshot-learning-{instance}",
+                "client.id": self._name,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
@@ -127,6 +130,7 @@ class LearningWorker:
     def run(self) -> None:
         """Work until `stop()`. Raises FencedError, DeadLetterLimitError or BrokerUnavailableError."""
         try:
+            asyncio.run(leave_for(aiokafka(self.client), GROUP, self._name))
             self.consumer.subscribe(
                 [FEEDBACK], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
             )
