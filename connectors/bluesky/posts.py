@@ -17,6 +17,7 @@ SOURCE: Final = "bluesky"
 POST: Final = "app.bsky.feed.post"
 SITE: Final = "https://bsky.app"
 OPERATIONS: Final = ("create", "update", "delete")
+SHORT: Final = {"c": "create", "u": "update", "d": "delete"}  # Jetstream before October 2024
 
 # What an account's status means for its posts. `throttled` and `desynchronized` say nothing about them.
 ACCOUNT_STATES: Final = {
@@ -70,7 +71,7 @@ def from_commit(row: Mapping[str, Any], now: datetime, root: str | None = None) 
     commit = row.get("commit", row)
     if not isinstance(commit, Mapping) or commit.get("collection") != POST:
         return None
-    operation, did, rkey = commit.get("operation"), row["did"], commit["rkey"]
+    operation, did, rkey = commit.get("operation") or SHORT.get(str(commit.get("type"))), row["did"], commit["rkey"]
     if operation not in OPERATIONS:
         raise ValueError("an operation that is not known")
     heard_at = timestamp(row.get("time_us") or row.get("time")) or now

@@ -49,6 +49,8 @@ def _about(value: Any) -> str | None:
 
 def read(row: Row, now: datetime) -> Mention | None:
     """Return the mention that an object is; None when it is another kind of object."""
+    if isinstance(row.get("bodyText"), str) and "body" not in row:  # the same, without its markup
+        row = {**row, "body": row["bodyText"]}
     if row.keys() >= GRAPHQL:
         return _of_graphql(row, now)
     if {"id", "user"} <= row.keys() and row.keys() & {"body", "title"} and row.keys() & REST:

@@ -109,7 +109,7 @@ class HackerNews(PollingConnector[HackerNewsSettings]):
         title = from_html(row.get("title")).text or None
         if not rich.text and not title:
             return None
-        who = row.get("author") if is_hit else row.get("by")
+        who = row.get("author") or row.get("by")  # the search's own items have no `objectID`
         is_comment = bool(row.get("comment_text")) or row.get("type") == "comment"
         story, parent = row.get("story_id"), row.get("parent_id") or row.get("parent")
         link = row.get("url") or None

@@ -21,7 +21,8 @@ Row = dict[str, Any]
 
 def to_mention(row: Row, now: datetime) -> Mention | None:
     """Return the mention that a video or a comment is; None where it has no words, or is another kind of object."""
-    if isinstance(row.get("text"), str) and row.get("video_id") and row.get("id"):
+    is_timed = "video_id" in row or "create_time" in row  # which of a comment's fields come is the asker's choice
+    if isinstance(row.get("text"), str) and is_timed and row.get("id"):
         return _comment(row, now)
     if (row.get("id") or row.get("video_id")) and "create_time" in row and row.keys() & _OF_A_VIDEO:
         return _video(row, now)
@@ -66,7 +67,8 @@ def _comment(row: Row, now: datetime) -> Mention | None:
     """Return a comment: what it answers is a comment, or the video itself. TikTok does not say who wrote it."""
     if not row["text"].strip():
         return None
-    place = row["video_id"]
+    place = row.get("video_id")
+    parent = row.get("parent_comment_id") or place
     return mention(
         SOURCE,
         row["id"],
@@ -74,12 +76,12 @@ def _comment(row: Row, now: datetime) -> Mention | None:
         now=now,
         text=row["text"],
         kind=Kind.COMMENT,
-        url=address(row.get("earshot_handle"), place),
+        url=address(row.get("earshot_handle"), place) if place else None,
         author=_author(row.get("username")),
-        conversation=f"{SOURCE}:{place}",
-        in_reply_to=f"{SOURCE}:{row.get('parent_comment_id') or place}",
+        conversation=f"{SOURCE}:{place}" if place else None,
+        in_reply_to=f"{SOURCE}:{parent}" if parent else None,
         engagement=Engagement(likes=whole(row.get("like_count")), replies=whole(row.get("reply_count"))),
-        subject=str(place),
+        subject=str(place) if place else None,
     )
 
 

@@ -576,3 +576,16 @@ def test_every_recorded_answer_is_read(shared):
     live = list(Bluesky.parse((folder / "jetstream_golden_v1.jsonl").read_bytes(), kit.NOW))
     assert [mention.text for mention in live] == ["Try RSV for a good time !!"]
     assert live[0].conversation.endswith("3mmojbrjwbs26")
+
+
+@pytest.mark.parametrize(
+    ("short", "state"),
+    [("c", State.LIVE), ("u", State.EDITED), ("d", State.DELETED)],
+    ids=["created", "edited", "gone"],
+)
+def test_frames_of_jetstreams_first_form_are_read(short, state):
+    frame = json.loads(commit(1, "the kettle leaks"))
+    frame["type"], frame["commit"]["type"] = "com", short
+    del frame["kind"], frame["commit"]["operation"]
+    (found,) = Bluesky.parse(json.dumps(frame).encode(), kit.NOW)
+    assert (found.native_id, found.state) == (native(1), state)

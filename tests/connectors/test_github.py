@@ -461,3 +461,11 @@ def test_shapes_of_other_times_and_tools_are_read():
         "comments": [{"id": "IC_1", "body": "Hi", "createdAt": at(1), "author": {"login": "bo"}}],
     }
     assert [one.native_id for one in Github.parse(json.dumps(listed).encode(), kit.NOW)] == ["D_1", "IC_1"]
+
+
+def test_a_discussion_asked_for_without_its_markup_is_read():
+    said = {"id": "D_1", "title": "Kettles", "bodyText": "It boils", "createdAt": "2026-11-20T11:00:00Z"}
+    node = {**said, "url": "https://github.com/acme/kettle/discussions/1", "author": {"login": "bo"}}
+    body = {"data": {"repository": {"discussions": {"nodes": [node]}}}}
+    (found,) = Github.parse(json.dumps(body).encode(), kit.NOW)
+    assert (found.title, found.text, found.author.handle) == ("Kettles", "It boils", "bo")

@@ -206,3 +206,13 @@ def test_every_recorded_text_is_read(shared):
         assert all(mention.url and mention.author.handle and mention.created_at < kit.NOW for mention in found)
         count += len(wanted)
     assert count >= 6
+
+
+def test_an_item_of_the_searchs_own_names_its_author_and_so_do_its_answers():
+    answer = {"id": 2, "type": "comment", "author": "cy", "text": "It boils", "parent_id": 1, "story_id": 1}
+    item = {"id": 1, "type": "story", "author": "bo", "title": "Kettles", "created_at": "2026-11-20T11:00:00.000Z"}
+    found = HackerNews.parse(json.dumps({**item, "children": [answer]}).encode(), kit.NOW)
+    assert [(one.native_id, one.author.handle, one.conversation) for one in found] == [
+        ("1", "bo", "hackernews:1"),
+        ("2", "cy", "hackernews:1"),
+    ]

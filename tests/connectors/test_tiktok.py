@@ -270,3 +270,13 @@ def test_every_recorded_video_is_read(shared):
         assert all(one.url and one.created_at < kit.NOW for one in found)
         count += len(wanted)
     assert count >= 1
+
+
+def test_a_comment_of_which_few_fields_were_asked_for_is_read():
+    body = {
+        "data": {"comments": [{"id": 8, "text": "Mine leaks", "create_time": 1_790_000_000}]},
+        "error": {"code": "ok"},
+    }
+    (found,) = TikTok.parse(json.dumps(body).encode(), kit.NOW)
+    assert (found.native_id, found.text, found.url) == ("8", "Mine leaks", None)
+    assert (found.conversation, found.in_reply_to, found.subject) == (None, None, None)
