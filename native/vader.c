@@ -290,12 +290,45 @@ total_of(Scored *scored, double marks, double *result)
     return 0;
 }
 
-/* Classify the tokens of a text; `known` counts those that were, so that they can be given back. -1 on error. */
+/* Find the next token of a text, as `str.split()` does: from `*start` to `*end`. Whether there is one. */
 static int
-classify(PyObject *table, PyObject *chunks, PyObject **tokens, Py_ssize_t *known)
+next_token(PyObject *text, Py_ssize_t *start, Py_ssize_t *end)
 {
-    for (*known = 0; *known < PyList_GET_SIZE(chunks); (*known)++) {
-        if ((tokens[*known] = earshot_look_up(table, PyList_GET_ITEM(chunks, *known))) == NULL) {
+    int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text), at = *end;
+    while (at < length && Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))) {
+        at++;
+    }
+    *start = at;
+    while (at < length && !Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))) {
+        at++;
+    }
+    *end = at;
+    return *start < at;
+}
+
+/* Classify the tokens of a text by one table or two. Each is made, looked up and freed before the next: the tokens of a
+ * long text all at once would not fit into the processor's cache. `known` and `changed` count the classes that have to be
+ * given back. -1 on error. */
+static int
+classify(PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, PyObject **others, Py_ssize_t *known,
+         Py_ssize_t *changed)
+{
+    Py_ssize_t start, end = 0;
+    while (next_token(text, &start, &end)) {
+        PyObject *chunk = PyUnicode_Substring(text, start, end);
+        if (chunk == NULL) {
+            return -1;
+        }
+        if ((tokens[*known] = earshot_look_up(first, chunk)) != NULL) {
+            ++*known;
+            if (others != tokens && (others[*changed] = earshot_look_up(second, chunk)) != NULL) {
+                ++*changed;
+            }
+        }
+        Py_DECREF(chunk);
+        if (PyErr_Occurred()) {
             return -1;
         }
     }
@@ -320,11 +353,10 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     if (!PyArg_ParseTuple(args[2], "ddO!O", &rules.caps, &rules.negate, &PyDict_Type, &rules.follows, &rules.idioms)) {
         return NULL;
     }
-    PyObject *chunks = PyUnicode_Split(text, NULL, -1);
-    if (chunks == NULL) {
-        return NULL;
+    Py_ssize_t length = 0, known = 0, changed = 0;
+    for (Py_ssize_t start, end = 0; next_token(text, &start, &end);) {
+        length++;
     }
-    Py_ssize_t length = PyList_GET_SIZE(chunks), known = 0, changed = 0;
     PyObject *few_tokens[2 * FEW], **tokens = few_tokens, **others;
     Valence few_values[2 * FEW], *values = few_values;
     PyObject *result = NULL;
@@ -337,8 +369,7 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
         }
     }
     others = second_table == first_table ? tokens : tokens + length;
-    if (classify(first_table, chunks, tokens, &known) < 0
-        || (others != tokens && classify(second_table, chunks, others, &changed) < 0)) {
+    if (classify(text, first_table, second_table, tokens, others, &known, &changed) < 0) {
         goto done;
     }
     Scored first = {values, 0, -1}, second = {values + length, 0, -1};
@@ -361,6 +392,5 @@ done:
         PyMem_Free(tokens);
         PyMem_Free(values);
     }
-    Py_DECREF(chunks);
     return result;
 }
