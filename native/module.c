@@ -63,6 +63,7 @@ static PyMethodDef functions[] = {
     {"sketch", FAST(earshot_sketch), "Twin: pipeline.core.sketch.sketch_twin"},
     {"in_common", FAST(earshot_in_common), "Twin: pipeline.core.sketch.in_common_twin"},
     {"has_sign", FAST(earshot_has_sign), "Twin: pipeline.core.signs.has_sign_twin"},
+    {"has_number", earshot_has_number, METH_O, "Twin: pipeline.core.spam.has_number_twin"},
     {"replaced", FAST(earshot_replaced), "Twin: pipeline.core.signs.replaced_twin"},
     {"places", FAST(earshot_places), "Twin: pipeline.core.query.vocabulary.places_twin"},
     {"rounded", FAST(earshot_rounded), "Twin: pipeline.core.native.rounded_twin"},

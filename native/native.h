@@ -11,7 +11,7 @@
 #include <Python.h>
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
-#define NATIVE_FORM 3
+#define NATIVE_FORM 4
 
 /* Functions of the module. Each docstring names the twin. */
 PyObject *earshot_words(PyObject *module, PyObject *text);
@@ -24,6 +24,7 @@ PyObject *earshot_in_common(PyObject *module, PyObject *const *args, Py_ssize_t 
 PyObject *earshot_shares(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_rounded(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_has_sign(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_has_number(PyObject *module, PyObject *text);
 PyObject *earshot_replaced(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_places(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count);

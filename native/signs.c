@@ -44,6 +44,42 @@ earshot_has_sign(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t 
     return PyBool_FromLong(next_sign(args[1], 0, args[0]) < PyUnicode_GET_LENGTH(args[1]));
 }
 
+static int
+is_digit(Py_UCS4 sign)
+{
+    return sign >= '0' && sign <= '9';
+}
+
+/* has_number(text) -> whether the text has five digits in a row, or a digit with ` p`, `p`, `/m` or `/w` behind it, of
+ * either case. What it says no to has none of the numbers that advertisements have. */
+PyObject *
+earshot_has_number(PyObject *Py_UNUSED(module), PyObject *text)
+{
+    if (!PyUnicode_Check(text)) {
+        return PyErr_Format(PyExc_TypeError, "has_number() takes a text, not %.100s", Py_TYPE(text)->tp_name);
+    }
+    int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text), digits = 0;
+    for (Py_ssize_t at = 0; at < length; at++) {
+        Py_UCS4 sign = PyUnicode_READ(kind, data, at);
+        if (is_digit(sign)) {
+            if (++digits == 5) {
+                Py_RETURN_TRUE;
+            }
+            continue;
+        }
+        if (digits) {
+            Py_UCS4 next = at + 1 < length ? PyUnicode_READ(kind, data, at + 1) | 0x20 : 0;
+            if ((sign | 0x20) == 'p' || (sign == ' ' && next == 'p') || (sign == '/' && (next == 'm' || next == 'w'))) {
+                Py_RETURN_TRUE;
+            }
+            digits = 0;
+        }
+    }
+    Py_RETURN_FALSE;
+}
+
 /* Append text[start:end] to the parts, unless it is empty, and steal nothing; -1 on error. */
 static int
 append_between(PyObject *parts, PyObject *text, Py_ssize_t start, Py_ssize_t end)

@@ -19,7 +19,14 @@ def _say(line: str) -> None:
 def _print(result: dict[str, Any]) -> None:
     import os
 
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
+    from pipeline.core import native
+
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "core": native.used(),
+    }
     click.echo(json.dumps({"machine": machine, **result}, indent=2))
 
 

@@ -46,7 +46,13 @@ class Metrics:
         def histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Distribution:
             return Distribution(name, meaning, labels, registry=registry, buckets=buckets)
 
-        self.build_info = gauge("earshot_build_info", "Always 1; the version is a label.", "version", "python")
+        self.build_info = gauge(
+            "earshot_build_info",
+            "Always 1; the version is a label, and whether triage's core is compiled or pure Python.",
+            "version",
+            "python",
+            "core",
+        )
 
         # connectors
         self.source_requests = counter(

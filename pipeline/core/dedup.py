@@ -33,6 +33,7 @@ MAX_STORIES: Final = 20_000
 _SHORT: Final = 3  # letters
 _ADDRESS_WORDS: Final = 3  # t, co, xyz: what is left of an address after its protocol
 _MAX_CACHED: Final = 50_000
+_LONGEST: Final = 40  # letters of a word worth keeping
 MOST_MARKS: Final = 2
 """Batches that can be undone: one whose transaction is under way, and the next one."""
 
@@ -75,7 +76,9 @@ class _Hashes(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) >= _MAX_CACHED:
             self.clear()
-        value = self[word] = zlib.crc32(word.encode("utf-8", "replace"))
+        value = zlib.crc32(word.encode("utf-8", "replace"))
+        if len(word) <= _LONGEST:
+            self[word] = value
         return value
 
 
@@ -85,7 +88,9 @@ class _LongHashes(dict[str, int | None]):
     def __missing__(self, word: str) -> int | None:
         if len(self) >= _MAX_CACHED:
             self.clear()
-        value = self[word] = zlib.crc32(word.encode()) if len(word) > _SHORT and word.isalpha() else None
+        value = zlib.crc32(word.encode()) if len(word) > _SHORT and word.isalpha() else None
+        if len(word) <= _LONGEST:
+            self[word] = value
         return value
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 import yaml
 
+from pipeline.core.native import pick
 from pipeline.core.routing.wordings import Wordings
 
 ENOUGH: Final = 2.0
@@ -48,6 +49,17 @@ _TARIFF: Final = re.compile(
 _COIN: Final = re.compile(
     r"\b(?:airdrop|presale|memecoin|shitcoin|forex|binary options|btc|eth|usdt|nft mint|whitelist spot|100x)\b|\$[A-Z]{3,6}\b"
 )
+
+
+_LIKELY: Final = re.compile("[0-9](?:[0-9]{4}| ?[pP]|/[mwMW])")
+
+
+def has_number_twin(text: str) -> bool:
+    """Return whether there may be one of _NUMBERS: most texts have none, and that is seen sooner."""
+    return _LIKELY.search(text) is not None
+
+
+_has_number: Final[Callable[[str], bool]] = pick("has_number", has_number_twin)
 
 
 class Spam(NamedTuple):
@@ -114,7 +126,7 @@ def score(text: str, words: Sequence[str]) -> Spam:
     signs = shipped().find(words)
     if signs or (len(words) <= FEW_WORDS and WRAPPED not in text and ("http" in text or "www." in text.lower())):
         _judge_links(text, signs)
-    if "£" in text or _NUMBERS.search(text) is not None:
+    if "£" in text or (_has_number(text) and _NUMBERS.search(text) is not None):
         _judge_numbers(text, signs)
     if not signs:
         return _CLEAN

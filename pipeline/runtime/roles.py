@@ -29,6 +29,7 @@ from prometheus_client import generate_latest
 from pipeline.config.model import Config
 from pipeline.contract.errors import ConfigError, DeadLetterLimitError, EarshotError, FencedError
 from pipeline.contract.metrics import Metrics
+from pipeline.core import native
 from pipeline.runtime import logs
 from pipeline.runtime.health import Health, end_when_dead, serve
 from pipeline.runtime.status import LAST_METRICS, Status, follow_parent
@@ -74,7 +75,7 @@ def run(
         status=Status(),
         stop=threading.Event(),
     )
-    role.metrics.build_info.labels(version("earshot"), platform.python_version()).set(1)
+    role.metrics.build_info.labels(version("earshot"), platform.python_version(), native.used()).set(1)
     obeying = contextlib.ExitStack()
     obeying.enter_context(obey(role.stop, lambda: _leave_metrics(role.metrics)))
     server = watchdog = None
@@ -200,6 +201,7 @@ def _triage(role: Role) -> None:
     from pipeline.runtime.collecting import settle
     from pipeline.runtime.triage import TriageWorker
 
+    log.info("triage begins", core=native.used(), why_not_compiled=native.why_not or None)
     worker = TriageWorker(role.config, role.client, role.metrics, instance=role.instance)
     settle()
     role.health.alive(

@@ -25,6 +25,7 @@ from pipeline.core.sentiment.lexicon import Phrases, phrases_twin, read, valence
 from pipeline.core.sentiment.vader import FastVader, PairedVader
 from pipeline.core.signs import has_sign_twin, replaced_twin, set_of, set_of_ranges
 from pipeline.core.sketch import SKETCH, in_common_twin, packed, sketch_twin
+from pipeline.core.spam import _NUMBERS, has_number_twin
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,6 +178,14 @@ def test_a_set_of_ranges_is_a_set_of_their_codes():
         [*range(65, 71), *range(0x1F600, 0x1F603)]
     )
     assert set_of_ranges([(0, 0)]) == set_of([0])
+
+
+@compiled
+@given(st.text("019 pPmMwW/x²é", max_size=20))
+@settings(max_examples=1000)
+def test_numbers_of_advertisements_are_seen_alike(text):
+    assert native.compiled.has_number(text) == has_number_twin(text)
+    assert has_number_twin(text) or not _NUMBERS.search(text), "only what cannot be one is passed over"
 
 
 @compiled

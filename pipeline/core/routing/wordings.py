@@ -21,6 +21,7 @@ _SPLIT: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*\*?|[❤♥♡☺\U0001F300-\U0
 _LETTERS: Final = bytes(ord(chr(code).lower()) if chr(code).isalnum() or code == 39 else 32 for code in range(256))
 _EDGE: Final = re.compile(rb"(?<![a-z0-9])'|'(?![a-z0-9])")  # an apostrophe that is not within a word
 _REMEMBERED: Final = 50_000  # words whose start nodes are kept; then the memory begins anew
+_LONGEST: Final = 40  # letters of a word worth remembering: longer ones seldom come again
 _PREFIX_LEAST: Final = 3
 _MOST_LETTERS: Final = 20_000
 _MOST_WORDS: Final = 2000  # of a text: rules judge what a person reads, not a novel; keeps cost bounded
@@ -144,7 +145,9 @@ class Starts(dict[str, _Start | None]):
         alike = self._prefixes.get(word[:_PREFIX_LEAST])
         if alike is not None:
             nodes += tuple(node for prefix, node in alike if word.startswith(prefix))
-        self[word] = start = _start(nodes) if nodes else None
+        start = _start(nodes) if nodes else None
+        if len(word) <= _LONGEST:
+            self[word] = start
         return start
 
 
