@@ -256,13 +256,21 @@ def _standstills(result: Result, faults: Faults, watch: Watch, crew: Crew, load_
         found = result.standstill.setdefault(fault.kind, {"whole": 0.0, "a partition": 0.0})
         for name, whole in (("whole", True), ("a partition", False)):
             found[name] = max(found[name], round(watch.longest(fault.at, until, whole=whole), 1))
+    ill = [(fault.at, fault.until) for fault in faults.done if fault.kind in BROKER_KINDS]
+
+    def well(gap: Gap) -> float:
+        """Return the seconds of a gap in which brokers and network were well: until the next fault of theirs began."""
+        if any(at <= gap.since < until + AFTER for at, until in ill):
+            return 0.0
+        return min([gap.until, *(at for at, _ in ill if gap.since < at)]) - gap.since
 
     def manned(gap: Gap) -> float:
-        """Return the seconds of a gap after the last moment at which nobody of a role on the way was running."""
-        ends = [until for role, at, until in crew.absent if role in WAY and at < gap.until and until > gap.since]
-        return max(0.0, gap.until - max([gap.since, *ends]))
+        """Return the seconds of them after the last moment at which nobody of a role on the way was running."""
+        end = gap.since + well(gap)
+        backs = [until for role, at, until in crew.absent if role in WAY and at < end and until > gap.since]
+        return max(0.0, end - max([gap.since, *backs]))
 
-    for name, of, seconds in ((ALONE, alone, whole_gap), (TOGETHER, quiet, whole_gap), (MANNED, quiet, manned)):
+    for name, of, seconds in ((ALONE, alone, whole_gap), (TOGETHER, quiet, well), (MANNED, quiet, manned)):
         for what, whole in (("", True), (PARTITION, False)):
             result.longest[name + what] = max(
                 (
