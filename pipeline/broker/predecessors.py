@@ -6,7 +6,8 @@ gone, or must not go on. So it says so to Kafka, in the predecessor's place, bef
 
 Not static membership (KIP-345), which promises the same: with Kafka 4.1 a rebalance waited for ever for such a member
 that had been stopped while its coordinator was away, and librdkafka fences itself after a session timeout
-(confluentinc/librdkafka#3437). Here membership stays dynamic, and where the request does not arrive the session's timeout is as good as before.
+(confluentinc/librdkafka#3437). Here membership stays dynamic, and where the request does not arrive, all is as before:
+the session times out.
 
 A predecessor that is not dead but hangs, or a second worker under the same name, finds that it is no member any more:
 it cannot commit, as after a session that timed out.
@@ -44,7 +45,7 @@ async def leave_for(client: Mapping[str, Any], group: str, name: str, *, within:
         except (KafkaError, OSError, TimeoutError) as error:
             # A coordinator is only just being chosen, or (librdkafka's broker in memory) Kafka does not know the request.
             if time.monotonic() + RETRY > deadline or not getattr(error, "retriable", True):
-                log.info("predecessor not told to leave", group=group, worker=name, error=type(error).__name__)
+                log.debug("predecessor not told to leave", group=group, worker=name, error=type(error).__name__)
                 return 0
             await asyncio.sleep(RETRY)
         else:
