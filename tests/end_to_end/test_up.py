@@ -147,7 +147,7 @@ def test_each_role_is_killed_while_mentions_come_and_nothing_is_lost_or_repeated
 def test_nothing_stays_behind_when_it_is_killed_and_the_next_one_takes_over(tmp_path):
     with Up(tmp_path / "up", CONFIG) as up:
         java, roles = up.java(), [pid for pid, _ in processes(up.process.pid)]
-        assert len(roles) >= 5  # four roles and the broker's watcher
+        assert len(roles) >= 6  # five roles and the broker's watcher
         up.process.kill()
         up.process.wait()
         until(lambda: not any(is_alive(pid) for pid in (java, *roles)), 60, "something stayed behind")
