@@ -261,7 +261,14 @@ async def _send(
     sent: asyncio.Future[Any] = await producer.send(
         topic, value=value, key=key.encode("utf-8", "replace"), headers=headers, partition=partition
     )
+    sent.add_done_callback(_noted)
     return sent
+
+
+def _noted(sent: asyncio.Future[Any]) -> None:
+    """Ask how a record fared: where its page fails at another one nobody does, and asyncio complains of each."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 def memory_key(connector: str, number: int) -> str:

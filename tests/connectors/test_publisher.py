@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from connectors import auth
@@ -16,7 +17,7 @@ from connectors.assignment import partition_of, share
 from connectors.base import Rejected, mention
 from connectors.lasting import _Together, checkpoints
 from connectors.limits import Limit
-from connectors.publisher import Beside, KafkaPublisher, MemoryLog, MemoryPublisher, transactional_id
+from connectors.publisher import Beside, KafkaPublisher, MemoryLog, MemoryPublisher, _send, transactional_id
 from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, FencedError
 from pipeline.contract.events import Checkpoint, Coverage, Mention, RawPayload, Remembered
@@ -385,3 +386,22 @@ def test_the_transactional_id_says_whose_it_is():
 def test_partitions_are_those_of_every_kafka_client(key, hashed):
     """Values of Kafka's own UtilsTest.testMurmur2."""
     assert partition_of(key, 7) == (hashed & 0x7FFFFFFF) % 7
+
+
+async def test_a_page_that_fails_is_told_once_and_not_once_a_record():
+    """Where one record fails, nobody asks for the others of its page; asyncio would log each of them."""
+    loop = asyncio.get_running_loop()
+    complaints = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
+
+    class Producer:
+        async def send(self, *_, **__):
+            return loop.create_future()
+
+    sent = [await _send(Producer(), "t", "key", b"", []) for _ in range(3)]
+    for one in sent:
+        one.set_exception(ProducerFenced())
+    await asyncio.sleep(0)
+    del sent, one
+    gc.collect()
+    assert complaints == []
