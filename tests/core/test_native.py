@@ -283,6 +283,56 @@ def test_wrong_arguments_are_refused_and_nothing_breaks():
         native.compiled.vader({}, None, (0.7, -0.7, {}, None), "x")
 
 
+@compiled
+def test_nothing_is_left_behind_by_calls_and_by_errors():
+    wordings, vocabulary, text = (
+        SHIPPED._wordings,
+        Matcher({"a": "good OR refund"})._text,
+        "It's NOT good but a refund 😀 5p",
+    )
+    words = words_twin(text)
+    rules = (wordings.starts, wordings.opening, words, SHIPPED._means, NEGATORS, "en")
+    table = dict.fromkeys("😀", " smile")
+    calls = [
+        (native.compiled.words, (text,)),
+        (native.compiled.words, (None,)),
+        (native.compiled.wordings, rules[:3]),
+        (native.compiled.wordings, (*rules[:2], [*words, None])),
+        (native.compiled.rules, rules),
+        (native.compiled.rules, (*rules[:3], [], *rules[4:])),
+        (native.compiled.phrases, (PHRASES._follow, PHRASES._by_first, words, 50)),
+        (native.compiled.phrases, ({"good": (True, frozenset(), ())}, {"good": (1,)}, words, 50)),
+        (native.compiled.votes, (_VOTES, words, 80, len(_CODES))),
+        (native.compiled.votes, (_VOTES, words, 80, 3)),
+        (native.compiled.sketch, (LONG, words, 3)),
+        (native.compiled.sketch, ({}, words, 3)),
+        (native.compiled.in_common, (packed({1, 2}), packed({2, 3}), 0.1)),
+        (native.compiled.shares, ([1.0, 2.0, 3.0, 4.0], 1.6)),
+        (native.compiled.shares, ([1.0, "x", 3.0, 4.0], 1.6)),
+        (native.compiled.rounded, (0.00005, 4)),
+        (native.compiled.has_number, (text,)),
+        (native.compiled.replaced, (set_of([0x1F600]), table, text)),
+        (native.compiled.replaced, (set_of([0x1F600]), {}, text)),
+        (native.compiled.places, (vocabulary, text.split())),
+        (native.compiled.places, ({"good": 1}, ["good"])),
+        (OURS.walk, (text,)),
+        (OURS.walk, ("good and bad but " * 100,)),
+        (OURS.walk, (None,)),
+        (native.compiled.vader, (OURS.tokens, {}, (0.7, -0.7, {}, None), text)),
+    ]
+
+    def blocks(function, arguments):
+        for _ in range(500):
+            with contextlib.suppress(TypeError, KeyError, IndexError):
+                function(*arguments)
+        return sys.getallocatedblocks()
+
+    for function, arguments in calls:
+        blocks(function, arguments)  # fills what is kept
+        before = blocks(function, arguments)
+        assert blocks(function, arguments) - before < 100, (function, arguments)
+
+
 _DECISIONS = """
 import hashlib, itertools, sys
 from datetime import UTC, datetime
