@@ -282,7 +282,7 @@ class TriageWorker:
         by = (author.id or author.handle or author.name if author else None) or mention.source
         said = Feedback(id=mention.id, at=now, by=by, voice=Voice.STARS, sentiment=label, mention=mention)
         headers = self._headers(Feedback, f"stars-{mention.id}@{mention.revision}", now)
-        batch.send(FEEDBACK, codec.encode(said), mention.id, headers)
+        batch.send(FEEDBACK, codec.encode(said), mention.id, headers, 0)
 
     def _discard(self, mention: Mention, discard: Discard, batch: Batch, partition: int, now: datetime) -> None:
         batch.discarded[discard.reason.value] += 1

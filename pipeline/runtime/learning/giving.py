@@ -62,7 +62,7 @@ class Giver:
                 headers: Any = codec.headers(Feedback, event_id=f"{name}-{number}", source=self._source, at=feedback.at)
                 waiting += 1
                 self._producer.produce(
-                    FEEDBACK, codec.encode(feedback), feedback.id, headers=headers, on_delivery=delivered
+                    FEEDBACK, codec.encode(feedback), feedback.id, 0, headers=headers, on_delivery=delivered
                 )
         except (BufferError, KafkaException) as error:
             failed.append(str(error))

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from msgspec.structs import replace
 
 from pipeline.broker.client import aiokafka, steady
 from pipeline.broker.predecessors import leave_for
@@ -35,9 +34,9 @@ from pipeline.core.learning.taking import take
 from pipeline.core.taught import KEEP_EVERY
 from pipeline.core.triage import Triage
 from pipeline.runtime import dead_letters
-from pipeline.runtime.finding import newest
 from pipeline.runtime.lag import behind
 from pipeline.runtime.learning.account import Account
+from pipeline.runtime.learning.completing import UNKNOWN_DEPARTMENT, UNKNOWN_MENTION, NotWholeError, missing, whole
 from pipeline.runtime.learning.erasures import Erasures
 from pipeline.runtime.learning.lessons import Lessons
 from pipeline.runtime.reading import Message
@@ -52,8 +51,6 @@ TURN: Final = 0.2  # seconds a turn waits for the first
 TRANSACTION_TIMEOUT: Final = 30.0  # seconds until the broker aborts what a dead worker left open
 COMMIT_TIMEOUT: Final = 15.0
 SOURCE: Final = "/earshot/learning"
-UNKNOWN_MENTION: Final = "unknown_mention"
-UNKNOWN_DEPARTMENT: Final = "unknown_department"
 DEAD_REASONS: Final = (
     Reason.UNDECODABLE.value,
     Reason.INVALID.value,
@@ -65,14 +62,6 @@ DEAD_REASONS: Final = (
 
 log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
-
-
-class _RefusedError(Exception):
-    """A feedback that goes to the dead letters."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class LearningWorker:
@@ -157,7 +146,7 @@ class LearningWorker:
                 raise self._fenced(error)
         if self.has_partition and not self.is_learning:
             self._take_over()
-        messages = [message for message in found if message.error() is None]
+        messages = [message for message in found if message.error() is None and message.partition() == 0]
         if self.is_learning:
             self._forget(self._erasures.new())
             if messages:
@@ -166,6 +155,8 @@ class LearningWorker:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.has_partition = any(place.partition == 0 for place in partitions)
+        if any(place.partition > 0 for place in partitions):
+            log.warning("only the first partition is learned from: the topic must have one", topic=FEEDBACK)
         self.stands_by = not self.has_partition
         self.is_learning = False
         self._next = None
@@ -240,7 +231,7 @@ class LearningWorker:
         assert producer is not None
         began, now = time.monotonic(), self.clock()
         self.account.begin()
-        mentions = self._missing(messages)
+        mentions = missing(self.client, messages)
         with self._transaction(producer):
             for message in messages:
                 self._message(producer, message, mentions, now)
@@ -279,27 +270,17 @@ class LearningWorker:
         self.metrics.transactions.labels(STAGE, "fenced").inc()
         return FencedError(f"another worker learns now: {error.str()}")
 
-    def _missing(self, messages: Sequence[Message]) -> dict[str, Any]:
-        """Return the decisions about mentions that feedback only names, looked up together."""
-        wanted = set()
-        for message in messages:
-            with contextlib.suppress(InvalidMessageError):
-                feedback = codec.decode(Feedback, message.value())
-                if feedback.mention is None:
-                    wanted.add(feedback.id)
-        return newest(self.client, wanted) if wanted else {}
-
     def _message(self, producer: Producer, message: Message, mentions: Mapping[str, Any], now: datetime) -> None:
         if self._next is not None and message.offset() < self._next:
             return  # read before the partition went and came back
         self._next = message.offset() + 1
         self.account.received += 1
         try:
-            feedback = self._whole(codec.decode(Feedback, message.value()), mentions)
+            feedback = whole(codec.decode(Feedback, message.value()), mentions, self._departments)
             self._learn(producer, feedback, now)
         except InvalidMessageError as error:
             self._dead_letter(producer, message, error.reason.value, str(error), now)
-        except _RefusedError as error:
+        except NotWholeError as error:
             self._dead_letter(producer, message, error.reason, str(error), now)
         except KafkaException:
             raise
@@ -307,32 +288,10 @@ class LearningWorker:
             log.exception("learning failed", stage=STAGE, offset=message.offset())
             self._dead_letter(producer, message, Reason.FAILED.value, type(error).__name__, now)
 
-    def _whole(self, feedback: Feedback, mentions: Mapping[str, Any]) -> Feedback:
-        """Return the feedback with its mention. Raises _RefusedError where nothing is known of it."""
-        if feedback.department is not None and feedback.department not in self._departments:
-            known = ", ".join(sorted(self._departments))
-            raise _RefusedError(UNKNOWN_DEPARTMENT, f"there is no such department; departments are {known}")
-        if feedback.mention is not None:
-            if feedback.mention.id != feedback.id:
-                raise _RefusedError(Reason.INVALID.value, "`id` and `mention.id` differ: send one of them, or the same")
-            return feedback
-        judged = mentions.get(feedback.id)
-        if judged is None:
-            raise _RefusedError(
-                UNKNOWN_MENTION,
-                "no decision about this mention is kept: send the mention itself with the feedback, or check the id",
-            )
-        return replace(
-            feedback,
-            mention=judged,
-            departments=feedback.departments or judged.departments,
-            rules=feedback.rules or tuple(rule.name for rule in judged.decision.rules),
-        )
-
     def _learn(self, producer: Producer, feedback: Feedback, now: datetime) -> None:
         mention: Mention = feedback.mention  # type: ignore[assignment]  # `_whole` saw to it
         if not says_something(feedback):
-            raise _RefusedError(Reason.INVALID.value, "it says nothing: department, ours, done, sentiment or spam")
+            raise NotWholeError(Reason.INVALID.value, "it says nothing: department, ours, done, sentiment or spam")
         if mention.id in self._erasures.gone:
             self.account.feedback(feedback, Refused.ERASED)
             return
@@ -392,7 +351,7 @@ class LearningWorker:
         self.account.sent[topic] += 1
         while True:
             try:
-                producer.produce(topic, value, key, headers=headers)
+                producer.produce(topic, value, key, 0, headers=headers)  # each of them has one partition
                 return
             except BufferError:  # the local queue is full: wait for the broker, never grow
                 producer.poll(0.1)
