@@ -115,9 +115,13 @@ class Cluster:
                 capture_output=True,
                 timeout=120,
             )
-        for broker in self.brokers:
-            self.start(broker)
-        self.wait_until_answers()
+        try:
+            for broker in self.brokers:
+                self.start(broker)
+            self.wait_until_answers()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def start(self, broker: Broker) -> None:

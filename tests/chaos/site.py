@@ -61,9 +61,9 @@ class Site(threading.Thread):
 
         self._server = _Server(("127.0.0.1", 0), Answers)
         self.address = f"http://127.0.0.1:{self._server.server_port}/api/v1"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
     def run(self) -> None:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         number = 0
         while not self.stop.wait(1 / self.rate):
             number += 1
