@@ -59,7 +59,7 @@ static PyMethodDef functions[] = {
     {"wordings", FAST(earshot_wordings), "Twin: pipeline.core.routing.wordings.wordings_twin"},
     {"rules", FAST(earshot_rules), "Twin: pipeline.core.routing.shipped.rules_twin"},
     {"phrases", FAST(earshot_phrases), "Twin: pipeline.core.sentiment.lexicon.phrases_twin"},
-    {"votes", FAST(earshot_votes), "Twin: pipeline.core.language.votes_twin"},
+    {"votes", FAST(earshot_votes), "Twin: pipeline.core.votes.votes_twin"},
     {"sketch", FAST(earshot_sketch), "Twin: pipeline.core.sketch.sketch_twin"},
     {"in_common", FAST(earshot_in_common), "Twin: pipeline.core.sketch.in_common_twin"},
     {"has_sign", FAST(earshot_has_sign), "Twin: pipeline.core.signs.has_sign_twin"},

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from struct import Struct
-from sys import byteorder
 from typing import Final, Literal, NamedTuple
 
-from pipeline.core.native import pick
 from pipeline.core.signs import has_sign, set_of_ranges
+from pipeline.core.votes import SCALE, table_of, votes
 
 UNKNOWN: Final = "und"
 
@@ -323,60 +321,16 @@ class Identifier:
 
 
 _CODES: Final = tuple(_FUNCTION_WORDS)
-_SCALE: Final = 27_720  # divisible by 1 to 12: a word of so many languages gives each of them its share
-_FIELD: Final = 4  # bytes of a language in a sum of votes: enough for a hundred thousand words
-
-
-def _index() -> dict[str, int]:
-    """Return word -> its votes, a number with a field for each language, the first lowest: so a text's votes are one sum.
-
-    A word of several languages says less about each.
-    """
-    of: dict[str, list[int]] = {}
-    for place, words in enumerate(_FUNCTION_WORDS.values()):
-        for word in dict.fromkeys(words.split()):
-            of.setdefault(word, []).append(place)
-    return {
-        word: sum((_SCALE // len(places)) << (8 * _FIELD * place) for place in places) for word, places in of.items()
-    }
-
-
-_PACKED: Final = Struct(f"={len(_CODES)}I")
-_VOTES: Final = {
-    word: _PACKED.pack(*(votes >> (8 * _FIELD * place) & (1 << 8 * _FIELD) - 1 for place in range(len(_CODES))))
-    for word, votes in _index().items()
-}
-
-Votes = tuple[int, int, int]
-
-
-def votes_twin(table: Mapping[str, bytes], words: Sequence[str], most: int, languages: int) -> Votes | None:
-    """Return the place of the language with most votes of the first `most` words, its votes, and those of the next one.
-
-    None where no word has any. The table has for a word the votes for each of so many languages.
-    """
-    total = 0
-    for votes in filter(None, map(table.get, words[:most])):
-        total += int.from_bytes(votes, byteorder)
-    if not total:
-        return None
-    weights = list(memoryview(total.to_bytes(_FIELD * languages, byteorder)).cast("I"))
-    best_weight = max(weights)
-    best = weights.index(best_weight)
-    weights[best] = 0
-    return best, best_weight, max(weights)
-
-
-_votes: Final[Callable[[Mapping[str, bytes], Sequence[str], int, int], Votes | None]] = pick("votes", votes_twin)
+_VOTES: Final = table_of(tuple(_FUNCTION_WORDS.values()))
 
 
 def _by_words(words: Sequence[str]) -> tuple[str, float, float]:
     """Return the language with most function words, their weight, and the weight of the one that comes next."""
-    votes = _votes(_VOTES, words, _FIRST_WORDS, len(_CODES))
-    if votes is None:
+    said = votes(_VOTES, words, _FIRST_WORDS, len(_CODES))
+    if said is None:
         return UNKNOWN, 0.0, 0.0
-    best, most, second = votes
-    return _CODES[best], most / _SCALE, second / _SCALE
+    best, most, second = said
+    return _CODES[best], most / SCALE, second / SCALE
 
 
 class FastText:

@@ -15,7 +15,7 @@ from vaderSentiment import vaderSentiment as original  # noqa: N813
 
 from pipeline.core import native
 from pipeline.core.dedup import _LongHashes
-from pipeline.core.language import _CODES, _VOTES, votes_twin
+from pipeline.core.language import _CODES, _VOTES
 from pipeline.core.query.matcher import Matcher
 from pipeline.core.query.vocabulary import places_twin
 from pipeline.core.routing.model import shares_twin
@@ -26,6 +26,7 @@ from pipeline.core.sentiment.vader import FastVader, PairedVader
 from pipeline.core.signs import has_sign_twin, replaced_twin, set_of, set_of_ranges
 from pipeline.core.sketch import SKETCH, in_common_twin, packed, sketch_twin
 from pipeline.core.spam import _NUMBERS, has_number_twin
+from pipeline.core.votes import votes_twin
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,6 +20,7 @@ from pipeline.core.sentiment.form import FormModel, stated
 from pipeline.core.sentiment.lexicon import EMOJI, LANGUAGES, Lexicon, Phrases, read, undrawn, valences
 from pipeline.core.sentiment.vader import PairedVader, normalised
 
+_NEGATIVE, _NEUTRAL, _POSITIVE = Label.NEGATIVE, Label.NEUTRAL, Label.POSITIVE  # 3.11 takes 0.2 µs to look one up
 ALPHA: Final = 15.0  # VADER's: score = s / sqrt(s² + 15)
 POSITIVE_FROM: Final = 0.3
 NEGATIVE_FROM: Final = -0.3
@@ -93,10 +94,10 @@ class Lexical:
         negative, neutral, positive = self._form.shares(tone, text, words, intents)
         score = positive - negative
         if neutral >= negative and neutral >= positive:
-            return Label.NEUTRAL, score, stated(neutral)
+            return _NEUTRAL, score, stated(neutral)
         if negative >= positive:
-            return Label.NEGATIVE, score, stated(negative)
-        return Label.POSITIVE, score, stated(positive)
+            return _NEGATIVE, score, stated(negative)
+        return _POSITIVE, score, stated(positive)
 
     def _in_other(self, text: str, language: str, words: Sequence[str]) -> tuple[Label, float, float]:
         lexicon = self._lexicons.get(language)
