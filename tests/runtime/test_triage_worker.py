@@ -3,12 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from pipeline.config.model import Config
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
-from pipeline.runtime.triage import TriageWorker
+from pipeline.runtime.transactions import fenced
+from pipeline.runtime.triage import STAGE, TriageWorker
 from pipeline.topology import MENTIONS
 
 
@@ -98,3 +99,10 @@ def test_what_was_read_and_not_judged_is_read_again_when_the_batch_before_it_is_
     worker._carry([message(8, 0), message(9, 0), message(4, 1), message(5, 1)])
     assert sorted(worker.consumer.sought) == [(0, 3), (1, 4)]
     assert worker.next == {0: 3, 1: 4}
+
+
+def test_a_worker_whose_place_was_taken_is_counted_and_says_what_to_do():
+    metrics = Metrics()
+    error = fenced(KafkaError(KafkaError._FENCED), metrics, STAGE)
+    assert "give each an --instance of its own" in str(error)
+    assert metrics.transactions.labels(STAGE, "fenced")._value.get() == 1
