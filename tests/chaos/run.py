@@ -24,6 +24,7 @@ from tests.chaos.watch import Gap, Watch
 from tests.chaos.workers import STOP_LIMIT, Crew
 
 SECRET = "whsec_" + "Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
+PARTITIONS = 4
 STANDSTILL_LIMIT = 15.0  # seconds after a worker's death
 REST = 180.0  # seconds the pipeline has to bring everything to its end once faults have ended
 DISK = "3g"
@@ -32,7 +33,7 @@ AFTER = 20.0  # seconds in which a standstill is put down to a fault
 CONFIG = """\
 version: 1
 heartbeat_interval: 1s
-topics: {{partitions: 4, replication: {replication}}}
+topics: {{partitions: {partitions}, replication: {replication}}}
 brands:
 {brands}
 sources:
@@ -102,6 +103,7 @@ def write_configs(folder: Path, plan: Plan, files: Files, site: Site, receiver: 
         path.write_text(
             CONFIG.format(
                 replication=plan.brokers,
+                partitions=PARTITIONS,
                 brands="\n".join(f"  {brand}: {{query: {brand}}}" for brand in (*BRANDS, SITE_BRAND)),
                 sources="\n".join(
                     f'  {name}: {{type: jsonl, path: "{file}", poll_interval: 200ms, slowest_poll: 500ms}}'
@@ -162,12 +164,12 @@ def run(plan: Plan, folder: Path, say: Any = print) -> Result:
 
 def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: Any, say: Any) -> Result:
     truth, script, files, site, receiver = load
-    watch = Watch(cluster.client, 4)
+    watch = Watch(cluster.client, PARTITIONS)
     poison = Poison(cluster.client, truth)
     for thread in (files, site, poison, watch):
         thread.start()
     deadline = time.monotonic() + 90
-    while not watch.count:
+    while len(watch.seen) < PARTITIONS:  # before that nothing stands still
         assert time.monotonic() < deadline, f"nothing comes out: {crew.everything_said()}"
         time.sleep(0.2)
     watch.gaps.clear()

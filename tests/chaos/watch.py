@@ -37,6 +37,7 @@ class Watch(threading.Thread):
         super().__init__(name="watch", daemon=True)
         self.gaps: list[Gap] = []
         self.count = 0
+        self.seen: set[int] = set()  # partitions that have given a record
         self.stop = threading.Event()
         self._partitions = range(partitions)
         self._consumer = Consumer(
@@ -63,6 +64,7 @@ class Watch(threading.Thread):
                 continue
             now = time.monotonic()
             came = {message.partition() for message in messages if message.error() is None}
+            self.seen |= came
             self.count += sum(message.error() is None for message in messages)
             for number in (*came, *((None,) if came else ())):
                 if now - last[number] >= LEAST:
