@@ -43,6 +43,7 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
     from pipeline.cli.broker import data_folder, start
     from pipeline.contract.errors import EarshotError
     from pipeline.runtime import health, logs
+    from pipeline.runtime.roles import on_signal
     from pipeline.runtime.supervise import screen as screens
     from pipeline.runtime.supervise.children import log_file
     from pipeline.runtime.supervise.supervisor import Supervisor
@@ -60,16 +61,16 @@ def up(config_path: Path | None, broker: str | None, http: str, data: Path | Non
             supervisor = Supervisor(
                 config, config_path=config_path, client=client, folder=folder / "log", screen=screen
             )
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: supervisor.stop())
             server = supervisor.serve(*address) if address else None
             supervisor.view.addresses["kafka"] = str(client["bootstrap.servers"])
             if server:
                 supervisor.view.addresses["health"] = f"{server.address}/readyz"
                 supervisor.view.addresses["metrics"] = f"{server.address}/metrics"
             supervisor.view.addresses["logs"] = str(folder / "log")
-            with screen:
+            with on_signal(supervisor.stop), screen:
                 account = supervisor.run()
+            for number in (signal.SIGTERM, signal.SIGINT):  # all has ended but Kafka, which is asked to as well
+                signal.signal(number, lambda *_: None)
             if server:
                 server.close()
         click.echo(f"stopped in order. {account.words()}")

@@ -109,6 +109,39 @@ def run(
 
 
 @contextlib.contextmanager
+def on_signal(act: Callable[[], object]) -> Iterator[None]:
+    """Call `act` once, in a thread, when SIGTERM or SIGINT comes.
+
+    The signal is taken from a pipe: a Python handler would wait until the main thread is back from a call into
+    librdkafka, which may take half a minute while no broker answers, and one that sets an event on which the main
+    thread waits would now and then wait for a lock that this thread itself holds.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def listen() -> None:
+        has_acted = False
+        while numbers := os.read(reading, 64):
+            if not has_acted and {signal.SIGTERM, signal.SIGINT} & set(numbers):
+                has_acted = True
+                act()
+
+    listening = threading.Thread(target=listen, name="signals", daemon=True)
+    listening.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(writing)
+        listening.join(1.0)
+        os.close(reading)
+
+
+@contextlib.contextmanager
 def obey(
     stop: threading.Event,
     last_words: Callable[[], None],
@@ -116,21 +149,8 @@ def obey(
     timeout: float = STOP_TIMEOUT,
     end: Callable[[int], object] = os._exit,
 ) -> Iterator[None]:
-    """Set `stop` on SIGTERM or SIGINT; when the block has not been left `timeout` seconds later, end the process.
-
-    The signal is taken from a pipe by a thread: a Python handler would wait until the main thread is back from a call
-    into librdkafka, which may take half a minute while no broker answers.
-    """
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    """Set `stop` on SIGTERM or SIGINT; when the block has not been left `timeout` seconds later, end the process."""
     ended = threading.Event()
-
-    def listen() -> None:
-        while numbers := os.read(reading, 64):
-            if stop.is_set() or not {signal.SIGTERM, signal.SIGINT} & set(numbers):
-                continue
-            stop.set()
-            threading.Thread(target=see_to_it, name="deadline", daemon=True).start()
 
     def see_to_it() -> None:
         if ended.wait(timeout):
@@ -140,20 +160,16 @@ def obey(
             last_words()
         end(1)
 
-    listening = threading.Thread(target=listen, name="signals", daemon=True)
-    listening.start()
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        ended.set()
-        signal.set_wakeup_fd(before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.close(writing)
-        listening.join(1.0)
-        os.close(reading)
+    def ask() -> None:
+        if not stop.is_set():
+            stop.set()
+            threading.Thread(target=see_to_it, name="deadline", daemon=True).start()
+
+    with on_signal(ask):
+        try:
+            yield
+        finally:
+            ended.set()
 
 
 def _stuck(reasons: Mapping[str, str]) -> None:

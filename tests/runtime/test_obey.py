@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from pipeline.runtime.roles import obey
+from pipeline.runtime.roles import obey, on_signal
 from tests.running import ROOT, until
 
 
@@ -47,3 +47,21 @@ def test_last_words_that_fail_do_not_keep_it_from_ending():
         os.kill(os.getpid(), signal.SIGINT)
         until(lambda: ended, 10, "it does not end")
     assert ended == [1]
+
+
+def test_a_signal_is_taken_while_the_main_thread_holds_the_lock_of_the_event_it_waits_on():
+    stop = threading.Event()
+    with on_signal(stop.set):
+        with stop._cond:  # as within `stop.wait()`, for a moment at every turn
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)  # a handler in this thread would wait for the lock for ever
+        assert stop.wait(10)
+
+
+def test_what_is_asked_twice_is_done_once():
+    asked = []
+    with on_signal(lambda: asked.append(1)):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: asked, 10, "the signal does not arrive")
+    assert asked == [1]
