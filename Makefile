@@ -14,8 +14,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # An environment is made anew when the lock file changed; else nothing is installed and no network is asked.
-# The compiled part (native/) is built where there is a C compiler and Python's headers; its twins do the same without.
-$(VENV)/.run: requirements.lock pyproject.toml $(wildcard native/*)
+# The compiled part (pipeline/native/) is built where there is a C compiler and Python's headers; its twins do without.
+$(VENV)/.run: requirements.lock pyproject.toml $(wildcard pipeline/native/*)
 	@test -n "$(PYTHON)" || { echo "earshot needs Python 3.11 or newer: install it, or say where it is with PYTHON=…"; exit 1; }
 	@echo "installing into $(VENV) with $(PYTHON) (once) …"
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make $(VENV): on Debian install python3-venv"; exit 1; }

@@ -1,7 +1,7 @@
 """The compiled part of the core, where it was built: the same answers as its pure-Python twins, sooner.
 
-`native/*.c` walks over the words of a text in C. It holds no tables and no rules: these are the twins', which also do
-what is rare. Without a compiler the twins do everything; so they do with `EARSHOT_PURE=1`.
+`pipeline/native/*.c` walks over the words of a text in C. It holds no tables and no rules: these are the twins', which
+also do what is rare. Without a compiler the twins do everything; so they do with `EARSHOT_PURE=1`.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from pipeline.core.spam import _NUMBERS, has_number_twin
 from pipeline.core.votes import votes_twin
 
 ROOT = Path(__file__).parents[2]
+NATIVE = ROOT / "pipeline" / "native"
 
 compiled = pytest.mark.skipif(native.compiled is None, reason=f"nothing compiled is used: {native.why_not}")
 
@@ -382,7 +383,7 @@ def test_what_was_built_from_other_sources_is_not_used(monkeypatch):
 
 def test_all_sources_are_built_and_their_form_is_the_one_python_asks_for():
     extension = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"][0]
-    assert sorted(extension["sources"]) == sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.c"))
-    assert sorted(extension["depends"]) == sorted(f"native/{path.name}" for path in (ROOT / "native").glob("*.h"))
+    assert sorted(extension["sources"]) == sorted(str(path.relative_to(ROOT)) for path in NATIVE.glob("*.c"))
+    assert sorted(extension["depends"]) == sorted(str(path.relative_to(ROOT)) for path in NATIVE.glob("*.h"))
     assert extension["optional"], "a machine without a compiler works with the twins"
-    assert f"#define NATIVE_FORM {native.FORM}\n" in (ROOT / "native" / "native.h").read_text()
+    assert f"#define NATIVE_FORM {native.FORM}\n" in (NATIVE / "native.h").read_text()
