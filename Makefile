@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test test-all check types imports format lint generated generate lock chaos soak bench install clean
+.PHONY: help deep run test test-all check types imports format lint generated generate lock chaos soak bench install clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -31,6 +31,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@touch $@
 
 install: $(VENV)/.run ## Make the environment
+
+deep: $(VENV)/.run ## Add what the stronger sentiment tier (sentiment.deep) needs
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-deep.lock
 
 run: $(VENV)/.run ## Run everything on this machine with earshot.yaml
 	@$(BIN)/earshot up $(ARGS)
@@ -84,7 +87,9 @@ lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--group build --quiet --upgrade pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--group build --group dev --constraint requirements.lock --quiet pyproject.toml -o requirements-dev.lock
+		--group build --extra deep --constraint requirements.lock --quiet pyproject.toml -o requirements-deep.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--group build --group dev --extra deep --constraint requirements-deep.lock --quiet pyproject.toml -o requirements-dev.lock
 
 chaos: $(VENV)/.dev ## Kill, pause and cut everything for minutes, and count: make chaos ARGS="--seed 1 --faults 300"
 	$(BIN)/python -m tests.chaos $(ARGS)

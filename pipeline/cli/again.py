@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.options import fail
+from pipeline.cli.options import fail, second
 
 if TYPE_CHECKING:
     from pipeline.config.model import Config
@@ -23,7 +23,8 @@ def again(client: Mapping[str, Any], config: Config, judged: JudgedMention) -> t
     from pipeline.runtime.learning.lessons import Lessons
 
     version = judged.decision.learned
-    triage = Triage(config)
+    deep = second(config) if judged.decision.deep is not None else None
+    triage = Triage(config, deep=deep.version if deep else None)
     if version is not None:
         reader = Lessons(client)
         try:
@@ -34,7 +35,10 @@ def again(client: Mapping[str, Any], config: Config, judged: JudgedMention) -> t
             reader.close()
         if triage.taught.version != version:
             fail(f"version {version} cannot be made any more: a lesson of it was taken away")
-    now = triage.judge(codec.plain(judged), Memory(limit=1), judged.judged_at or judged.collected_at)
+    mention = codec.plain(judged)
+    if deep is not None:
+        deep.ask(triage, [(mention, Memory(limit=1))])
+    now = triage.judge(mention, Memory(limit=1), judged.judged_at or judged.collected_at)
     if isinstance(now, Discard):
         fail(f"with today's configuration it would only be counted: {now.reason.value}")
     return now, compared(judged, now)
@@ -49,6 +53,7 @@ def compared(then: JudgedMention, now: JudgedMention) -> str:
             ("departments", then.departments, now.departments),
             ("shares", then.department_scores, now.department_scores),
             ("sentiment", then.sentiment, now.sentiment),
+            ("towards", then.towards, now.towards),
             ("spam", then.spam, now.spam),
             ("priority", then.priority, now.priority),
         )

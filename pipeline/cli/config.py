@@ -11,7 +11,7 @@ import click
 from pipeline.cli.options import DEFAULT_FILE, check_notifier, config_option, fail
 
 if TYPE_CHECKING:
-    from pipeline.config.model import Config, Source
+    from pipeline.config.model import Config, Deep, Source
 
 
 @click.group()
@@ -37,7 +37,7 @@ def check(config_path: Path | None) -> None:
         _say(Config(version=1))
         return
     try:
-        found = read(path, check_source=_check_source, check_notifier=check_notifier)
+        found = read(path, check_source=_check_source, check_notifier=check_notifier, check_model=_check_model)
     except InvalidConfigError as error:
         for problem in error.problems:
             click.echo(f"{path}:{problem.line}:{problem.column}: {problem}", err=True)
@@ -74,6 +74,12 @@ def _check_source(name: str, source: Source) -> list[str]:
     return []
 
 
+def _check_model(deep: Deep) -> list[str]:
+    from pipeline.runtime.deep.loading import check
+
+    return check(deep)
+
+
 def _say(config: Config) -> None:
     examples = sum(len(route.examples) + len(route.counter_examples) for route in config.routes)
     off = [name for name, source in config.sources.items() if not source.enabled]
@@ -92,5 +98,7 @@ def _say(config: Config) -> None:
     ):
         if names or otherwise:
             click.echo(f"  {heading}: {', '.join(names) or otherwise}")
+    if config.sentiment.deep is not None:
+        click.echo(f"  stronger sentiment model: {config.sentiment.deep.model}")
     shipped = "before the shipped rules" if config.routing.shipped_rules else "the shipped rules are off"
     click.echo(f"  routes: {len(config.routes)}, {shipped}; {examples} examples tried")

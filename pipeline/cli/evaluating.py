@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import fail
+from pipeline.cli.options import fail, second
 from pipeline.config.model import Config
 from pipeline.contract.codec import mention_from_json
 from pipeline.contract.errors import InvalidMessageError
@@ -47,14 +47,18 @@ def rows(file: Path, text_column: str, label_column: str) -> list[tuple[str, str
 
 def judge(what: str, pairs: Sequence[tuple[str, str]], config: Config) -> Scores:
     """Return the scores of triage on labelled texts. `what` is sentiment, routing or spam."""
-    triage, now = Triage(config.model_copy(update={"brands": {}})), datetime.now(UTC)
+    deep, now = second(config) if what == "sentiment" else None, datetime.now(UTC)
+    triage = Triage(config.model_copy(update={"brands": {}}), deep=deep.version if deep else None)
     read: Callable[[JudgedMention], Guess] = {"sentiment": _feeling, "routing": _department, "spam": _spam}[what]
     truth: list[str] = []
     guesses: list[Guess] = []
     for number, (text, label) in enumerate(pairs):
         verdict: Discard | JudgedMention | None = None
         with contextlib.suppress(InvalidMessageError):  # nothing guessed is wrong, and the row counts
-            verdict = triage.judge(mention_from_json({"id": str(number), "text": text}, now=now), Memory(limit=1), now)
+            mention, memory = mention_from_json({"id": str(number), "text": text}, now=now), Memory(limit=1)
+            if deep is not None:
+                deep.ask(triage, [(mention, memory)])
+            verdict = triage.judge(mention, memory, now)
         truth.append(("spam" if label in TRUE else "wanted") if what == "spam" else label)
         guesses.append(read(verdict) if isinstance(verdict, JudgedMention) else (None, 0.0))
     if not truth:

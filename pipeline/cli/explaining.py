@@ -32,7 +32,7 @@ def _head(judged: JudgedMention) -> str:
     lines = [
         f"[italic]{escape(text)}[/]" if text else "[dim](no text)[/]",
         f"[bold]{escape(_where(judged))}[/]",
-        f"feeling: [{colour}]{feeling.label.value}[/] {feeling.score:+.2f}{vader}, {feeling.confidence:.0%} sure",
+        f"feeling: [{colour}]{feeling.label.value}[/] {feeling.score:+.2f}{vader}, {feeling.confidence:.0%} sure{_asked(judged)}",
     ]
     if judged.intents:
         lines.append(f"intents: {escape(', '.join(judged.intents))}")
@@ -41,11 +41,18 @@ def _head(judged: JudgedMention) -> str:
         lines.append(f"language: {escape(judged.language)}{by}")
     for brand, terms in decision.matched.items():
         seen = f", seen in: {_terms(terms)}" if terms else ""
-        lines.append(f"about: {escape(brand)}{seen}")
+        own = judged.towards.get(brand)
+        felt = f" — [{COLOURS[own.label]}]{own.label.value}[/] {own.score:+.2f}" if own else ""
+        lines.append(f"about: {escape(brand)}{seen}{felt}")
     if judged.spam or decision.spam_reasons:
         why = f": {escape(safe(', '.join(decision.spam_reasons), 200))}" if decision.spam_reasons else ""
         lines.append(f"spam: {judged.spam:.2f}{why}")
     return "\n".join(lines)
+
+
+def _asked(judged: JudgedMention) -> str:
+    """Return whether the stronger model had its say."""
+    return f", by {escape(safe(judged.decision.deep, 60))}" if judged.decision.deep else ""
 
 
 def _where(judged: JudgedMention) -> str:

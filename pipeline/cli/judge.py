@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from pipeline.cli.options import broker_option, config_option, fail, load
+from pipeline.cli.options import broker_option, config_option, fail, load, second
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.contract.events import JudgedMention, Mention, Reason
     from pipeline.core.learning.gate import Gate
     from pipeline.core.triage import Triage
+    from pipeline.runtime.deep.asking import Second
 
 
 @click.command()
@@ -43,7 +44,8 @@ def triage(config_path: Path | None, feedback: Path | None, files: tuple[Path, .
     from pipeline.core.triage import Triage
 
     config = load(config_path)
-    judge = Triage(config)
+    deep = second(config)
+    judge = Triage(config, deep=deep.version if deep else None)
     now = datetime.now(UTC)
     taught = Lines()
     if feedback is not None:
@@ -54,7 +56,7 @@ def triage(config_path: Path | None, feedback: Path | None, files: tuple[Path, .
     with Output() as output:
         lines = Lines(lambda row, reason: output.write(_bad_line(row, reason)))
         for number, row in lines.of(files or (Path("-"),)):
-            written = lines.attempt(number, row, partial(_judged_line, judge, memory, row, now))
+            written = lines.attempt(number, row, partial(_judged_line, judge, memory, row, now, deep))
             if written is not None:
                 output.write(written)
     if lines.bad or taught.bad:
@@ -178,7 +180,7 @@ def _bad_line(row: Any, reason: Reason) -> bytes:
     return msgspec.json.encode({**told, "outcome": "dead-lettered", "decision": {"by": "dead_letter"}}) + b"\n"
 
 
-def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime) -> bytes:
+def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime, deep: Second | None) -> bytes:
     import msgspec
 
     from pipeline.contract.codec import mention_from_json
@@ -193,6 +195,8 @@ def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime) -> bytes:
         if error.reason is not Reason.EMPTY:
             raise
         return msgspec.json.encode(_set_aside(given, None, Reason.EMPTY)) + b"\n"
+    if deep is not None:
+        deep.ask(judge, [(mention, memory)])
     verdict = judge.judge(mention, memory, now)
     if isinstance(verdict, Discard):
         return msgspec.json.encode(_set_aside(given, mention, verdict.reason)) + b"\n"
@@ -214,6 +218,7 @@ def decision(judged: JudgedMention, given: object) -> dict[str, Any]:
             "vader": feeling.vader,
             "confidence": feeling.confidence,
         },
+        "towards": {brand: {"label": one.label.value, "score": one.score} for brand, one in judged.towards.items()},
         "spam": judged.spam,
         "intents": judged.intents,
         "departments": judged.departments,
@@ -233,6 +238,7 @@ def _set_aside(given: object, mention: Mention | None, reason: Reason) -> dict[s
         "brands": [],
         "language": mention.language if mention else None,
         "sentiment": {"label": "neutral", "score": 0.0, "vader": None, "confidence": 0.0},
+        "towards": {},
         "spam": 0.0,
         "intents": [],
         "departments": [],
@@ -294,7 +300,7 @@ def _now(text: str, config_path: Path | None) -> JudgedMention:
     from pipeline.contract.errors import InvalidMessageError
     from pipeline.contract.events import Outcome
     from pipeline.core.dedup import Memory
-    from pipeline.core.triage import Discard, Triage
+    from pipeline.core.triage import Discard, Triage, Verdict
 
     now = datetime.now(UTC)
     try:
@@ -302,10 +308,18 @@ def _now(text: str, config_path: Path | None) -> JudgedMention:
     except InvalidMessageError as error:
         fail(str(error), code=2)
     config = load(config_path)
-    verdict = Triage(config).judge(mention, Memory(limit=1), now)
+    deep = second(config)
+
+    def judged_by(one: Config) -> Verdict:
+        judge, memory = Triage(one, deep=deep.version if deep else None), Memory(limit=1)
+        if deep is not None:
+            deep.ask(judge, [(mention, memory)])
+        return judge.judge(mention, memory, now)
+
+    verdict = judged_by(config)
     if not isinstance(verdict, Discard):
         return verdict
-    anyway = Triage(config.model_copy(update={"brands": {}})).judge(mention, Memory(limit=1), now)
+    anyway = judged_by(config.model_copy(update={"brands": {}}))
     if isinstance(anyway, Discard):
         fail(f"discarded as {anyway.reason.value}")
     return replace(anyway, outcome=Outcome.DISCARDED, reason=verdict.reason, brands=(), departments=())

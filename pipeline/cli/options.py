@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from pipeline.config.model import Config, Notifier
+    from pipeline.runtime.deep.asking import Second
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +65,22 @@ def check_notifier(name: str, notifier: Notifier) -> list[str]:
     from pipeline.notifiers.registry import check
 
     return check(name, notifier)
+
+
+def second(config: Config) -> Second | None:
+    """Return the stronger sentiment tier of a configuration, with all the time it needs; None where it names none.
+
+    Ends the program with exit code 2 and advice where it cannot be had.
+    """
+    if config.sentiment.deep is None:
+        return None
+    from pipeline.contract.errors import ConfigError
+    from pipeline.runtime.deep.asking import patient, second_of
+
+    try:
+        return second_of(patient(config))
+    except ConfigError as error:
+        fail(str(error), code=2)
 
 
 def broker_address(broker: str | None, config: Config) -> str:

@@ -37,6 +37,7 @@ class Checks:
         self._brands()
         self._campaigns()
         self._routes()
+        self._deep()
         for name, _ in _parts(self.data.get("alerts"), "brands"):
             self._known(("alerts", "brands", name), name, self.brands, "brand", at_key=True)
         return self.problems
@@ -74,6 +75,23 @@ class Checks:
             ends = self._date(("campaigns", name, "ends"), campaign.get("ends"))
             if starts and ends and starts > ends:
                 self._problem(("campaigns", name, "ends"), "is before it starts", "turn the two dates round")
+
+    def _deep(self) -> None:
+        deep = next((part for name, part in _parts(self.data, "sentiment") if name == "deep"), {})
+        labels = deep.get("labels")
+        if isinstance(labels, dict) and labels:
+            lacking = [name for name in ("negative", "positive") if name not in labels.values()]
+            if lacking:
+                self._problem(
+                    ("sentiment", "deep", "labels"),
+                    f"no label means {' or '.join(lacking)}",
+                    "write what each of the model's labels means: {LABEL_0: negative, LABEL_1: positive}",
+                )
+        for at, code in _texts(deep.get("languages")):
+            if not _LANGUAGE.fullmatch(code):
+                self._problem(
+                    ("sentiment", "deep", "languages", at), "is no language", "write codes such as en or pt-BR"
+                )
 
     def _routes(self) -> None:
         first: dict[str, int] = {}
@@ -203,6 +221,18 @@ def check_plugins(
             )
             place = document.value_place(path) if path in document.places else document.place(path)
             problems.append(Problem(*place, shown(path), what, advice))
+    return problems
+
+
+def check_deep(document: Document, lines: Sequence[str]) -> list[Problem]:
+    """Return what is wrong with the stronger sentiment model as problems; its lines begin with a setting and a colon."""
+    problems = []
+    for line in lines:
+        where, _, rest = line.partition(": ")
+        what, _, advice = rest.partition(" — ")
+        path: Path = tuple(where.split("."))
+        place = document.value_place(path) if path in document.places else document.place(path)
+        problems.append(Problem(*place, shown(path), what, advice))
     return problems
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.checks import Checks, check_plugins
+from pipeline.config.checks import Checks, check_deep, check_plugins
 from pipeline.config.document import Document, Problem
 from pipeline.config.document import read as read_document
-from pipeline.config.model import Config, Notifier, Source
+from pipeline.config.model import Config, Deep, Notifier, Source
 from pipeline.config.wording import problem_of
 from pipeline.contract.errors import ConfigError
 
@@ -21,6 +21,8 @@ CheckSource = Callable[[str, Source], Sequence[str]]
 """Given a source's name and its part of the file, returns what is wrong with its own settings, one line each."""
 CheckNotifier = Callable[[str, Notifier], Sequence[str]]
 """The same for a notifier."""
+CheckDeep = Callable[[Deep], Sequence[str]]
+"""Given the stronger sentiment model's settings, returns what is wrong, each as `setting: what — advice`."""
 
 
 class InvalidConfigError(ConfigError):
@@ -32,14 +34,26 @@ class InvalidConfigError(ConfigError):
         self.problems = tuple(problems)
 
 
-def read(path: Path, *, check_source: CheckSource | None = None, check_notifier: CheckNotifier | None = None) -> Config:
+def read(
+    path: Path,
+    *,
+    check_source: CheckSource | None = None,
+    check_notifier: CheckNotifier | None = None,
+    check_model: CheckDeep | None = None,
+) -> Config:
     """Return the configuration in that file. Raises ConfigError with a line of advice for every mistake."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         advice = "name the file with --config or EARSHOT_CONFIG" if isinstance(error, FileNotFoundError) else "check it"
         raise ConfigError(f"{path}: cannot be read: {error.strerror} — {advice}") from None
-    return parse(_decoded(raw, str(path)), str(path), check_source=check_source, check_notifier=check_notifier)
+    return parse(
+        _decoded(raw, str(path)),
+        str(path),
+        check_source=check_source,
+        check_notifier=check_notifier,
+        check_model=check_model,
+    )
 
 
 def parse(
@@ -48,11 +62,12 @@ def parse(
     *,
     check_source: CheckSource | None = None,
     check_notifier: CheckNotifier | None = None,
+    check_model: CheckDeep | None = None,
 ) -> Config:
     """Return the configuration in that text; `name` is what mistakes call the file.
 
     `check_source` checks the settings that belong to connectors, for sources that are enabled, `check_notifier` those
-    that belong to notifiers. Raises ConfigError.
+    that belong to notifiers, `check_model` whether the stronger sentiment model is there. Raises ConfigError.
     """
     document = read_document(text)
     if document.data is None and not document.problems:
@@ -74,6 +89,8 @@ def parse(
         problems += check_plugins(document, "sources", check_source, _enabled(document))
     if check_notifier is not None:
         problems += check_plugins(document, "notifiers", check_notifier, _notifiers(document))
+    if check_model is not None and config is not None and config.sentiment.deep is not None:
+        problems += check_deep(document, check_model(config.sentiment.deep))
     if problems or config is None:
         raise InvalidConfigError(name, sorted(set(problems)))
     return config

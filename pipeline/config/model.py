@@ -104,6 +104,36 @@ class Routing(Part):
     """A second department also gets the mention when its score is at least this."""
 
 
+class Deep(Part):
+    """A stronger sentiment model that is asked about uncertain mentions only. Needs `pip install 'earshot[deep]'`."""
+
+    model: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+    """A folder (./models/tone) with model.onnx and tokenizer.json, or a model of the Hugging Face hub (owner/name)."""
+    revision: str | None = None
+    """A model of the hub: branch, tag or commit. Name a commit, and every worker has the same."""
+    labels: dict[str, Literal["negative", "neutral", "positive"]] = {}
+    """What the model's labels mean; needed where they are not called negative, neutral and positive."""
+    languages: list[str] = []
+    """The languages it can read; empty means all."""
+    uncertain: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """It is asked where the shipped model is less sure than this."""
+    budget: Duration = 0.05
+    """The model's time for one batch of mentions; what does not fit into it keeps the shipped model's answer."""
+    batch: Annotated[int, Field(ge=1, le=256)] = 16
+    """Texts that it is given at once."""
+    longest: Annotated[int, Field(ge=8, le=512)] = 128
+    """Tokens of a text that it reads."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processor threads that it may use."""
+
+
+class Feeling(Part):
+    """How the feeling of mentions is found."""
+
+    deep: Deep | None = None
+    """Unset: the shipped model alone."""
+
+
 class Triage(Part):
     """Limits of the triage stage."""
 
@@ -263,6 +293,7 @@ class Config(Part):
     routes: list[Route] = []
     routing: Routing = Routing()
     campaigns: dict[Name, Campaign] = {}
+    sentiment: Feeling = Feeling()
     triage: Triage = Triage()
     learning: Learning = Learning()
     alerts: Alerting = Alerting()

@@ -162,6 +162,13 @@ class Sentiment(Struct, frozen=True, kw_only=True):
     confidence: Share = 0.5  # how sure the label is
 
 
+class Towards(Struct, frozen=True, kw_only=True):
+    """What a mention of several brands says of one of them."""
+
+    label: Label  # negative, neutral or positive
+    score: Polarity  # -1 to 1
+
+
 class Fired(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule or model term that spoke, and what it said. `terms` are the words it saw."""
 
@@ -184,6 +191,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nearly: str | None = None  # the department that came next
     confidence: Share = 0.0  # share of the best department
     learned: str | None = None  # the version of what was learned that had its say; null where nothing learned had
+    deep: str | None = None  # the version of the stronger sentiment model, where it had its say
 
 
 class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False):
@@ -194,6 +202,7 @@ class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False):
     decision: Decision  # why it went where it went
     reason: Reason | None = None  # why it was discarded or quarantined; null when it was routed
     brands: tuple[str, ...] = ()  # whom it is about
+    towards: dict[str, Towards] = field(default_factory=dict)  # what it says of each brand, where it has several
     spam: Share = 0.0  # 0 to 1; 0.5 and above is quarantined
     intents: tuple[str, ...] = ()  # what its author wants: problem, complaint, question, praise, …
     departments: tuple[str, ...] = ()  # who got it

@@ -161,6 +161,14 @@ class Metrics:
 
         # judgement
         self.routed = counter("earshot_mentions_routed_total", "Mentions routed, by department.", "department")
+        self.deep_texts = counter(
+            "earshot_sentiment_deep_texts_total",
+            "Uncertain texts: asked of the stronger sentiment model, known from before, beyond its time, or failed.",
+            "outcome",
+        )
+        self.deep_seconds = counter(
+            "earshot_sentiment_deep_seconds_total", "Time that the stronger sentiment model took for uncertain texts."
+        )
         self.judged = counter(
             "earshot_mentions_judged_total", "Relevant mentions by brand and sentiment.", "brand", "sentiment"
         )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
-from pipeline.contract.events import Decision, JudgedMention, Mention, Outcome, Priority, Reason, Sentiment
+from pipeline.contract.events import Decision, JudgedMention, Mention, Outcome, Priority, Reason, Sentiment, Towards
+
+_NONE: Final[dict[str, Towards]] = {}  # shared by all mentions of one brand: nobody writes to it
 
 
 def judged_from(
@@ -19,6 +22,7 @@ def judged_from(
     priority: Priority,
     reason: Reason | None = None,
     brands: tuple[str, ...] = (),
+    towards: dict[str, Towards] = _NONE,
     spam: float = 0.0,
     intents: tuple[str, ...] = (),
     departments: tuple[str, ...] = (),
@@ -54,6 +58,7 @@ def judged_from(
         decision=decision,
         reason=reason,
         brands=brands,
+        towards=towards,
         spam=spam,
         intents=intents,
         departments=departments,

@@ -19,7 +19,7 @@ from heapq import nsmallest
 from typing import Final
 from zlib import crc32
 
-from pipeline.contract.events import Counts, JudgedMention, Label, Outcome, Pulse, Reason, Top
+from pipeline.contract.events import Counts, JudgedMention, Label, Outcome, Pulse, Reason, Sentiment, Top, Towards
 from pipeline.core.routing.wordings import words
 
 ALL: Final = "all"  # the brand of an installation without brands
@@ -80,7 +80,7 @@ class PulseBatch:
         self._read: dict[tuple[str, str, bool], int] = {}  # mentions whose terms were taken
 
     def add(self, judged: JudgedMention) -> None:
-        """Count one judged mention for each of its brands (`all` where none are configured)."""
+        """Count one judged mention for each of its brands (`all` where none are configured), by what it says of each."""
         if judged.outcome is not _ROUTED or judged.reason is _SPAM:
             return
         author = judged.author
@@ -94,12 +94,13 @@ class PulseBatch:
             slot = self._slots.get(key)
             if slot is None:
                 slot = self._slots[key] = _Slot()
-            _count(slot.counts, judged, reach)
+            feeling = judged.sentiment if not judged.towards else judged.towards.get(brand, judged.sentiment)
+            _count(slot.counts, feeling, reach)
             for counted, names in ((slot.departments, judged.departments), (slot.intents, judged.intents)):
                 for name in names:
                     counted[name] = counted.get(name, 0) + 1
             for campaign in judged.campaigns:
-                _count(slot.campaigns.setdefault(campaign, Counts()), judged, reach)
+                _count(slot.campaigns.setdefault(campaign, Counts()), feeling, reach)
             if sketch is not None:
                 slot.authors.add(sketch)
             if judged.story:
@@ -111,7 +112,7 @@ class PulseBatch:
                 slot.terms.update(terms)
             top = slot.top
             if len(top) < MOST_TOP or reach >= top[-1].reach:
-                _keep(top, judged, reach)
+                _keep(top, judged, feeling.label, reach)
 
     def records(self, now: datetime) -> list[Pulse]:
         """Return a record for each brand, source, minute and kind (live, backfill), sorted by these."""
@@ -195,23 +196,23 @@ def _key(pulse: Pulse) -> Key:
     return pulse.brand, pulse.source, pulse.minute, pulse.backfill
 
 
-def _count(counts: Counts, judged: JudgedMention, reach: int) -> None:
+def _count(counts: Counts, feeling: Sentiment | Towards, reach: int) -> None:
     counts.mentions += 1
-    label = judged.sentiment.label
+    label = feeling.label
     if label is _NEGATIVE:
         counts.negative += 1
     elif label is _POSITIVE:
         counts.positive += 1
     else:
         counts.neutral += 1
-    counts.score_sum += judged.sentiment.score
+    counts.score_sum += feeling.score
     counts.reach += reach
 
 
-def _keep(top: list[Top], judged: JudgedMention, reach: int) -> None:
+def _keep(top: list[Top], judged: JudgedMention, label: Label, reach: int) -> None:
     if len(top) >= MOST_TOP and (-reach, judged.id) >= (-top[-1].reach, top[-1].id):
         return
-    quoted = Top(id=judged.id, reach=reach, label=judged.sentiment.label, url=judged.url, story=judged.story)
+    quoted = Top(id=judged.id, reach=reach, label=label, url=judged.url, story=judged.story)
     top[:] = _top([*top, quoted])
 
 

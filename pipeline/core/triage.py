@@ -33,9 +33,11 @@ from pipeline.contract.events import (
     Reason,
     Sentiment,
     State,
+    Towards,
 )
 from pipeline.core.dedup import Memory, Remembered
 from pipeline.core.departments import NO_ORDERS, REVIEW, Departments, Orders, Placing, orders
+from pipeline.core.doubt import in_doubt
 from pipeline.core.intents import Intent
 from pipeline.core.judged import bare, judged_from
 from pipeline.core.language import UNKNOWN, Identifier, primary
@@ -47,6 +49,8 @@ from pipeline.core.routing.model import RoutingModel, stars
 from pipeline.core.routing.router import Reading, Router
 from pipeline.core.routing.wordings import words
 from pipeline.core.sentiment.score import Lexical, SentimentModel
+from pipeline.core.sentiment.tiers import Answers, Tiered
+from pipeline.core.sentiment.towards import towards
 from pipeline.core.spam import score as score_spam
 from pipeline.core.spam import shipped as shipped_signs
 from pipeline.core.taught import LABELS, SPAM, Taught, even, odds
@@ -67,6 +71,7 @@ _THERE: Final = (State.LIVE, State.EDITED)  # not withdrawn
 _HIGH, _NORMAL, _LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 _ROUTED, _NEGATIVE, _ONLY_PRAISE = Outcome.ROUTED, Label.NEGATIVE, (Intent.PRAISE,)
 _NONE: Final[Matched] = {}
+_NO_TOWARDS: Final[dict[str, Towards]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,11 @@ class Seen:
 class Triage:
     """Judges mentions by one configuration. Holds no mention: what was seen is in the `Memory` it is given.
 
-    Not for several threads at once. `model` replaces the hand-set routing model.
+    Not for several threads at once. `model` replaces the hand-set routing model. `deep` is the version of the stronger
+    sentiment model whose answers will be given (`answers`); None where there is none.
     """
 
-    def __init__(self, config: Config, *, model: RoutingModel | None = None) -> None:
+    def __init__(self, config: Config, *, model: RoutingModel | None = None, deep: str | None = None) -> None:
         self._routes = config.routes
         self._has_brands = bool(config.brands)
         self._queries = Queries(config)
@@ -121,7 +127,11 @@ class Triage:
         )
         self._max_age = config.triage.max_age
         self._identifier = Identifier()
-        self._feeling: SentimentModel = Lexical()
+        self._shipped = Lexical()
+        self._feeling: SentimentModel = self._shipped
+        self._tiers: Tiered | None = None
+        if deep is not None and config.sentiment.deep is not None:
+            self._feeling = self._tiers = Tiered(self._shipped, config.sentiment.deep, deep)
         self._taught = Taught(config.learning.proof)
         self._learned: str | None = None
         self._fixed = repr((config.routing, config.routes, config.departments))
@@ -153,6 +163,27 @@ class Triage:
         if isinstance(verdict, JudgedMention):
             _remember(memory, verdict)
         return verdict
+
+    # ------------------------------------------------------------------------------------------- the stronger model
+
+    def doubt(self, mention: Mention, memory: Memory) -> str | None:
+        """Return the text that the stronger model should be asked about, None where it need not be."""
+        if self._tiers is None or mention.source == HEARTBEAT:
+            return None
+        return in_doubt(
+            mention,
+            memory,
+            queries=self._queries if self._has_brands else None,
+            identifier=self._identifier,
+            router=self._router,
+            feeling=self._tiers,
+            quarantine=QUARANTINE,
+        )
+
+    def answers(self, said: Answers) -> None:
+        """Take the stronger model's answers, by text, for the mentions that are judged next."""
+        if self._tiers is not None:
+            self._tiers.answers = said
 
     # ------------------------------------------------------------------------------------------- what is learned
 
@@ -350,6 +381,7 @@ class Triage:
             reason=reason,
             language=seen.language,
             brands=tuple(seen.brands),
+            towards=self._towards(seen) if len(seen.brands) > 1 else _NO_TOWARDS,
             sentiment=seen.sentiment,
             spam=seen.spam,
             intents=reading.intents,
@@ -369,8 +401,19 @@ class Triage:
                 nearly=placing.nearly,
                 confidence=rounded(placing.confidence, 4),
                 learned=self._learned,
+                deep=None if self._tiers is None else self._tiers.spoke,
             ),
         )
+
+    def _towards(self, seen: Seen) -> dict[str, Towards]:
+        """Return what a mention of several brands says of each."""
+        known = _known(seen.language)
+
+        def feel(piece: str) -> Sentiment:
+            found = words(piece)
+            return self._shipped.judge(piece, seen.language, found, None, self._router.look(found, known).intents)
+
+        return towards(whole_text(seen.mention), seen.brands, seen.language, seen.sentiment, feel)
 
     def _priority(self, seen: Seen, said: Orders, departments: tuple[str, ...]) -> Priority:
         """Return how soon to look: danger, law, leaving and press first, then routes, reach and what was promised."""

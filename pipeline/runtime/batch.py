@@ -55,7 +55,8 @@ class Batch:
                 self.pulse.add(judged)
             label = judged.sentiment.label.value
             for brand in judged.brands or ("all",):
-                self.judged[brand, label] += 1
+                own = judged.towards.get(brand) if judged.towards else None
+                self.judged[brand, label if own is None else own.label.value] += 1
             self.languages[judged.language or "und"] += 1
             for rule in judged.decision.rules:
                 self.rules[rule.name] += 1

@@ -24,6 +24,7 @@ from pipeline.contract.events import JudgedMention, Mention
 from pipeline.core.dedup import Memory
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
+from pipeline.runtime.deep.asking import patient, second_of
 from pipeline.runtime.reading import Message, Reader, Start
 
 SUFFIX: Final = "-dlq"
@@ -186,7 +187,8 @@ def differences(
     between departments (from, to). What today would be discarded goes to no department, what then went to none may
     go to some. Raises ConfigError for a topic that holds no decisions.
     """
-    triage = Triage(config)
+    second = second_of(patient(config))
+    triage = Triage(config, deep=second.version if second else None)
     memory = Memory(1_000_000)
     now = now or datetime.now(UTC)
     judged, unread, changes, moves = 0, 0, [], Counter[tuple[str, str]]()
@@ -201,7 +203,10 @@ def differences(
                 continue
             judged += 1
             # At the time of then: what has grown old meanwhile is no change of the rules.
-            today = triage.judge(_as_heard(past), memory, past.judged_at or now)
+            heard = _as_heard(past)
+            if second is not None:
+                second.ask(triage, [(heard, memory)])
+            today = triage.judge(heard, memory, past.judged_at or now)
             if past.is_withdrawn:
                 continue
             change = _change(past, None if isinstance(today, Discard) else today)

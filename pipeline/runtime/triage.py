@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from pipeline.core.learning.saying import of_stars
 from pipeline.core.triage import Discard, Triage
 from pipeline.runtime import dead_letters
 from pipeline.runtime.batch import Batch
+from pipeline.runtime.deep.asking import second_of
 from pipeline.runtime.lag import behind
 from pipeline.runtime.learning.following import Following
 from pipeline.runtime.memories import restore
@@ -67,7 +69,8 @@ class TriageWorker:
         self.client = dict(client)
         self.metrics = metrics
         self.clock = clock or (lambda: datetime.now(UTC))
-        self.triage = Triage(config)
+        self.second = second_of(config, metrics)
+        self.triage = Triage(config, deep=self.second.version if self.second else None)
         self.following = Following(
             self.client, self.triage, metrics, STAGE, proof=config.learning.proof, clock=self.clock
         )
@@ -140,6 +143,8 @@ class TriageWorker:
             self.is_ready = False
             self.transactions.close()
             self.following.close()
+            if self.second is not None:
+                self.second.close()
             self.consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -183,6 +188,8 @@ class TriageWorker:
             self._restore(messages)
         batch = Batch()
         now = self.clock()
+        if self.second is not None:
+            self.second.ask(self.triage, self._readable(messages))
         for message in messages:
             self._message(message, batch, now)
         for pulse in batch.pulse.records(now):
@@ -193,6 +200,14 @@ class TriageWorker:
             self.limit.count(batch.received, sum(batch.dead.values()))
             self.transactions.send(batch, self._member)
             self.next.update(batch.next)
+
+    def _readable(self, messages: Sequence[Message]) -> Iterator[tuple[Mention, Memory]]:
+        """Yield what the stronger sentiment model may be asked about; what cannot be read is reported when judged."""
+        for message in messages:
+            memory = self.memories.get(message.partition())
+            if memory is not None:
+                with suppress(InvalidMessageError):
+                    yield codec.decode(Mention, message.value()), memory
 
     def _restore(self, messages: Sequence[Message]) -> None:
         """Rebuild the memories that this batch needs, while no transaction of ours is open.

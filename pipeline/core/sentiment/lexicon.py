@@ -157,7 +157,10 @@ class Lexicon:
         scale = 1.0
         place = 0
         entries = list(map(self._entries.get, words))
-        for number, entry in enumerate(entries):
+        for number, found in enumerate(entries):
+            entry = found
+            if found is None and "'" in words[number]:  # j'adore, l'assistenza: the word behind the elided one
+                entry = self._entries.get(words[number].rpartition("'")[2])
             if entry is None:
                 scale = 1.0
                 continue
