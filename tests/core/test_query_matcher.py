@@ -391,12 +391,12 @@ def test_huge_texts_cost_in_proportion(text):
 
     def seconds(text: str) -> float:
         matcher = Matcher(queries)
-        began = time.perf_counter()
+        began = time.process_time()
         matcher.match(mention(text))
-        return time.perf_counter() - began
+        return time.process_time() - began
 
-    short = min(seconds(text[: len(text) // 10]) for _ in range(3))
-    assert seconds(text) < 40 * short + 0.5
+    short, whole = (min(seconds(one) for _ in range(3)) for one in (text[: len(text) // 10], text))
+    assert whole < 40 * short + 0.5
 
 
 def test_ten_thousand_queries_cost_hardly_more_than_ten():
@@ -409,10 +409,10 @@ def test_ten_thousand_queries_cost_hardly_more_than_ten():
         )
         best = float("inf")
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()
             for one in mentions:
                 matcher.match(one)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         return best
 
     assert seconds(10_000) < 4 * seconds(10)  # measured 1.1 to 1.5; a scan over the queries would be 1000

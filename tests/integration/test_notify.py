@@ -133,8 +133,8 @@ class Running:
 
     failed: typing.ClassVar[list[Exception]] = []
 
-    def __init__(self, client, config):
-        self.role = Role("notify", config, client, "t", Metrics(), Health(), Status(), threading.Event())
+    def __init__(self, client, config, instance="t"):
+        self.role = Role("notify", config, client, instance, Metrics(), Health(), Status(), threading.Event())
         self.metrics, self.error = self.role.metrics, None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -341,7 +341,7 @@ def test_two_workers_share_and_a_third_that_comes_repeats_nothing(own_kafka, rec
         first = workers.enter_context(Running(own_kafka, config(receiving)))
         put(own_kafka, *(an_alert(0, fingerprint=f"a{number}") for number in range(12)))
         until(lambda: first.sums()[0] == 12)
-        second = workers.enter_context(Running(own_kafka, config(receiving)))
+        second = workers.enter_context(Running(own_kafka, config(receiving), instance="u"))
         until(lambda: not second.role.health.why_not_ready())
         put(own_kafka, *(resolved(1, fingerprint=f"a{number}") for number in range(12)))
         until(lambda: len(receiving.requests) >= 24)
