@@ -216,7 +216,8 @@ class TriageWorker:
         would wait for each other.
         """
         missing = {message.partition() for message in messages} & self.next.keys() - self.memories.keys()
-        self.memories |= restore(self.client, missing, self.config.triage.dedup_window)
+        if missing:
+            self.memories |= restore(self.client, missing, self.config.triage.dedup_window)
 
     def _settle(self, *later: Batch, unread: Sequence[Message] = ()) -> bool:
         """Wait for the transaction under way; where it was undone, undo it in memory and go back, `later` first.

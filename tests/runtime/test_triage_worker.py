@@ -101,6 +101,16 @@ def test_what_was_read_and_not_judged_is_read_again_when_the_batch_before_it_is_
     assert worker.next == {0: 3, 1: 4}
 
 
+def test_messages_of_a_partition_that_went_meanwhile_are_left(worker, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pipeline.runtime.triage.restore", lambda *given: asked.append(given))
+    worker.consumer = Consumer()
+    take(worker, 1)
+    worker._carry([message(4, 0)])
+    assert asked == []
+    assert worker.transactions.is_idle
+
+
 def test_a_worker_whose_place_was_taken_is_counted_and_says_what_to_do():
     metrics = Metrics()
     error = fenced(KafkaError(KafkaError._FENCED), metrics, STAGE)
