@@ -26,6 +26,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import generate_latest
 
+from pipeline.broker import memory
 from pipeline.config.model import Config
 from pipeline.contract.errors import ConfigError, DeadLetterLimitError, EarshotError, FencedError
 from pipeline.contract.metrics import Metrics
@@ -76,6 +77,7 @@ def run(
         stop=threading.Event(),
     )
     role.metrics.build_info.labels(version("earshot"), platform.python_version(), native.used()).set(1)
+    memory.take_marks()
     obeying = contextlib.ExitStack()
     obeying.enter_context(obey(role.stop, lambda: _leave_metrics(role.metrics)))
     server = watchdog = None

@@ -1,10 +1,12 @@
 """The in-memory broker: other processes of this machine can use it too."""
 
+import os
 import subprocess
 import sys
 
 from confluent_kafka import Consumer, Producer
 
+from pipeline.broker import memory
 from pipeline.broker.memory import MemoryBroker
 
 WRITES = """
@@ -35,3 +37,36 @@ def test_it_speaks_transactions():
         producer.begin_transaction()
         producer.produce("t", b"1")
         producer.commit_transaction(10)
+
+
+READS = """
+import asyncio, sys
+from aiokafka import AIOKafkaConsumer
+from pipeline.broker import memory
+
+async def read():
+    consumer = AIOKafkaConsumer("t", bootstrap_servers=sys.argv[1], auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        print([(await consumer.getone()).value for _ in range(2)])
+    finally:
+        await consumer.stop()
+
+memory.take_marks()
+asyncio.run(read())
+"""
+
+
+def test_records_behind_the_mark_of_a_transaction_are_read_by_other_processes():
+    with MemoryBroker() as broker:
+        broker.make(["t"])
+        producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": "x"})
+        producer.init_transactions(10)
+        for value in (b"1", b"2"):
+            producer.begin_transaction()
+            producer.produce("t", value, partition=0)
+            producer.commit_transaction(10)
+        command = [sys.executable, "-c", READS, broker.bootstrap]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout.strip() == "[b'1', b'2']", done.stderr
+    assert memory.USED not in os.environ

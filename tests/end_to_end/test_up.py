@@ -210,3 +210,10 @@ def test_a_terminal_gets_one_live_screen(tmp_path):
             process.kill()
             process.wait()
         os.close(ours)
+
+
+def test_the_broker_in_memory_carries_a_heartbeat_the_whole_way(tmp_path):
+    with Up(tmp_path / "up", CONFIG, more=("--broker", "memory")) as up:
+        assert "the broker is in memory" in up.said()
+        assert up.metric("earshot_worker_restarts_total") == 0
+        up.stop()

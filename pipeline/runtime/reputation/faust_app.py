@@ -20,6 +20,7 @@ from faust.transport.consumer import TransactionManager
 from faust.transport.drivers.aiokafka import Transport
 from yarl import URL
 
+from pipeline.broker import memory
 from pipeline.broker.client import aiokafka
 from pipeline.contract.errors import ConfigError
 from pipeline.runtime.reputation.partitions import Partitions
@@ -83,6 +84,7 @@ def make(name: str, client: Mapping[str, Any], partitions: Partitions, *, instan
         topic_disable_leader=True,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
+        broker_check_crcs=not memory.is_used(),
         broker_session_timeout=SESSION,
         broker_heartbeat_interval=1.0,
         broker_rebalance_timeout=REBALANCE,
