@@ -42,23 +42,21 @@ from pipeline.core.notifying.values import Became, Occasion, Record
 from pipeline.core.notifying.work import Finished, Work
 from pipeline.notifiers.registry import Configured, make_all
 from pipeline.runtime import dead_letters, notified
+from pipeline.runtime import notify_counts as counts
 from pipeline.runtime.logs import Repeats
+from pipeline.runtime.notify_counts import DEAD, STAGE
 from pipeline.topology import ALERTS, HEARTBEATS
 
 if TYPE_CHECKING:
     from pipeline.runtime.roles import Role
 
-STAGE: Final = "notify"
 GROUP: Final = "earshot-notify"
-DEAD: Final = ALERTS + "-dlq"
 TURN: Final = 0.2  # seconds one turn waits for records
 AT_ONCE: Final = 4  # notifications on their way to one receiver
 COMMIT_TIMEOUT: Final = 10.0
 DRAIN: Final = 3.0  # seconds to wait for what is on its way, before partitions go or the process ends
 STALLED: Final = 60.0
 OLD_BEAT: Final = timedelta(seconds=30)
-FAILURES: Final = ("unavailable", "refused", "failed")
-HELD: Final = ("held", "severity", "too_old", "not_told")
 
 log = structlog.get_logger(__name__)
 
@@ -108,19 +106,7 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             metadata_max_age_ms=30_000,
         )
         self._producer = AIOKafkaProducer(**client, enable_idempotence=True, max_request_size=2_500_000)
-        self._declare()
-
-    def _declare(self) -> None:
-        self.metrics.declare(STAGE, reasons=[reason.value for reason in Reason], topics=[DEAD])
-        for name in self.receivers:
-            for occasion in Occasion:
-                self.metrics.notifications.labels(name, occasion.value)
-            for reason in FAILURES:
-                self.metrics.notifications_failed.labels(name, reason)
-        for reason in HELD:
-            self.metrics.notifications_held.labels(reason)
-        for topic in (ALERTS, HEARTBEATS):
-            self.metrics.lag.labels(STAGE, topic)
+        counts.declare(self.metrics, self.receivers)
 
     # ---------------------------------------------------------------------------------------------------- life
 
@@ -341,7 +327,7 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         if changed and await self._commit(changed):
             self._committed.update(changed)
             for place in offsets:
-                self._count(place)
+                counts.count(self.metrics, self._uncounted.pop(place, ()))
 
     async def _commit(self, offsets: dict[Place, tuple[int, str]]) -> bool:
         if POINTS:
@@ -371,19 +357,6 @@ class NotifyWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         await self._producer.send_and_wait(DEAD, message.value, message.key, headers=headers)
         log.error("dead letter", stage=STAGE, reason=reason.value, offset=message.offset, error=error)
-
-    def _count(self, place: Place) -> None:
-        for one in self._uncounted.pop(place, ()):
-            self.metrics.received.labels(STAGE).inc()
-            if one.became is Became.PROCESSED:
-                self.metrics.processed.labels(STAGE).inc()
-            elif one.became is Became.DISCARDED:
-                self.metrics.discarded.labels(STAGE, (one.reason or Reason.MUTED).value).inc()
-            else:
-                self.metrics.dead_letters.labels(STAGE, (one.reason or Reason.FAILED).value).inc()
-                self.metrics.sent.labels(STAGE, DEAD).inc()
-            if one.held is not None:
-                self.metrics.notifications_held.labels(one.held).inc()
 
     async def _measure(self) -> None:
         behind = {ALERTS: 0, HEARTBEATS: 0}

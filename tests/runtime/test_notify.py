@@ -18,7 +18,7 @@ from pipeline.core.notifying.values import Became, Receiver, Record
 from pipeline.notifiers.base import Notifier
 from pipeline.notifiers.registry import Configured
 from pipeline.notifiers.settings import Settings
-from pipeline.runtime import notified, notify
+from pipeline.runtime import notified, notify, notify_counts
 from pipeline.runtime.health import Health
 from pipeline.runtime.notify import NotifyWorker
 from pipeline.runtime.roles import Role
@@ -79,9 +79,9 @@ async def test_every_series_is_there_before_anything_happens():
         samples = {(s.name, *sorted(s.labels.values())) for f in worker.metrics.registry.collect() for s in f.samples}
         for occasion in ("firing", "updated", "repeated", "resolved"):
             assert ("earshot_notifications_total", *sorted((occasion, "pager"))) in samples
-        for reason in notify.FAILURES:
+        for reason in notify_counts.FAILURES:
             assert ("earshot_notifications_failed_total", *sorted(("pager", reason))) in samples
-        for reason in notify.HELD:
+        for reason in notify_counts.HELD:
             assert ("earshot_notifications_held_total", reason) in samples
 
 
