@@ -56,6 +56,10 @@ class Proxy:
         with self._lock:
             self._pairs.discard(pair)
         for one in pair:
+            # Closing alone tells nobody while the other thread still waits in `recv`: the kernel keeps the connection, and
+            # a client whose broker was killed would wait for its answer until its request times out.
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError):
                 one.close()
 
