@@ -30,3 +30,6 @@ URGENT = frozenset({Intent.SAFETY, Intent.LEGAL, Intent.CHURN_THREAT, Intent.PRE
 
 NOISE = frozenset({Intent.JOB_ADVERT, Intent.GIVEAWAY})
 """Low priority unless something urgent is said, too."""
+
+COMPLAINING = frozenset({Intent.PROBLEM, Intent.COMPLAINT, Intent.REFUND_REQUEST})
+"""What customers say, and news reports do not."""

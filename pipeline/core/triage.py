@@ -25,6 +25,7 @@ from pipeline.contract.events import (
     Decision,
     Fired,
     JudgedMention,
+    Kind,
     Label,
     Lesson,
     Mention,
@@ -48,6 +49,7 @@ from pipeline.core.relevance import Running, own_accounts, whole_text, without_o
 from pipeline.core.routing.model import RoutingModel, stars
 from pipeline.core.routing.router import Reading, Router
 from pipeline.core.routing.wordings import words
+from pipeline.core.sentiment.report import is_report, reported
 from pipeline.core.sentiment.score import Lexical, SentimentModel
 from pipeline.core.sentiment.tiers import Answers, Tiered
 from pipeline.core.sentiment.towards import towards
@@ -69,6 +71,7 @@ _NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing":
 # Members of enumerations, looked up once: Python 3.11 takes 0.2 µs for each, and a mention asks for a dozen.
 _THERE: Final = (State.LIVE, State.EDITED)  # not withdrawn
 _HIGH, _NORMAL, _LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
+_ARTICLE: Final = Kind.ARTICLE
 _ROUTED, _NEGATIVE, _ONLY_PRAISE = Outcome.ROUTED, Label.NEGATIVE, (Intent.PRAISE,)
 _NONE: Final[Matched] = {}
 _NO_TOWARDS: Final[dict[str, Towards]] = {}
@@ -202,7 +205,12 @@ class Triage:
         found_words = words(text)
         code = self._identifier.identify(text, mention.language, found_words).code
         look = self._router.look(found_words, _known(code))
-        feeling = self._feeling.judge(text, code, found_words, mention.rating, look.intents)
+        is_news = mention.kind is _ARTICLE and is_report(found_words, code)
+        if is_news:
+            look = self._router.of_report(look)
+        feeling = self._shipped.judge(text, code, found_words, mention.rating, look.intents)
+        if is_news:
+            feeling = reported(feeling)
         kept = tuple(word[:MOST_LETTERS] for word in found_words[:MOST_WORDS])
 
         def lesson(
@@ -324,7 +332,12 @@ class Triage:
         spoken = self._identifier.identify(text, mention.language, found_words)
         spam, spam_reasons = score_spam(text, found_words)
         look = self._router.look(found_words, _known(spoken.code))
+        is_news = mention.kind is _ARTICLE and is_report(found_words, spoken.code)
+        if is_news:
+            look = self._router.of_report(look)
         sentiment = self._feeling.judge(text, spoken.code, found_words, mention.rating, look.intents)
+        if is_news:
+            sentiment = reported(sentiment)
         if self._learned is not None:
             spam, sentiment = self._taught.spam(found_words, spam), self._taught.sentiment(found_words, sentiment)
         reading = self._router.read(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pipeline.contract.events import Fired, Kind, Priority
-from pipeline.core.intents import Intent
+from pipeline.core.intents import COMPLAINING, Intent
 from pipeline.core.routing.learned import Learner
 from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, shares
 from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
@@ -57,6 +57,11 @@ class Router:
         """Return the rules that fire on a text's `words` and what its author is after."""
         found = self._rules.find(found_words, language)
         return Look(found, *self._named(tuple(found)))
+
+    def of_report(self, look: Look) -> Look:
+        """Return what of it holds for a news report, which complains of nothing and asks for nothing back."""
+        found = {at: seen for at, seen in look.found.items() if self._rules.rules[at].intent not in COMPLAINING}
+        return look if len(found) == len(look.found) else Look(found, *self._named(tuple(found)))
 
     def read(
         self,
