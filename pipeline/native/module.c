@@ -51,6 +51,38 @@ earshot_begins(PyObject *word, PyObject *beginnings)
     return 0;
 }
 
+int
+earshot_has_one(PyObject *set, PyObject *words)
+{
+    int found = 0;
+    for (Py_ssize_t at = 0; found == 0 && at < PySequence_Fast_GET_SIZE(words); at++) {
+        found = PySet_Contains(set, PySequence_Fast_GET_ITEM(words, at));
+    }
+    return found;
+}
+
+int
+earshot_has(PyObject *text, const char *sought)
+{
+    int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text), size = (Py_ssize_t)strlen(sought), at = 0;
+    while (at + size <= length) {
+        Py_ssize_t same = 0;
+        if ((at = PyUnicode_FindChar(text, (unsigned char)*sought, at, length, 1)) < 0 || at + size > length) {
+            return 0;
+        }
+        while (same < size && PyUnicode_READ(kind, data, at + same) == (unsigned char)sought[same]) {
+            same++;
+        }
+        if (same == size) {
+            return 1;
+        }
+        at++;
+    }
+    return 0;
+}
+
 /* A function that takes its arguments as an array is stored under another type; this is how CPython's own code does it. */
 #define FAST(function) ((PyCFunction)(void (*)(void))(function)), METH_FASTCALL
 
@@ -67,6 +99,8 @@ static PyMethodDef functions[] = {
     {"replaced", FAST(earshot_replaced), "Twin: pipeline.core.signs.replaced_twin"},
     {"places", FAST(earshot_places), "Twin: pipeline.core.query.vocabulary.places_twin"},
     {"rounded", FAST(earshot_rounded), "Twin: pipeline.core.native.rounded_twin"},
+    {"feeling", FAST(earshot_feeling), "Twin: pipeline.core.sentiment.form.feeling_twin"},
+    {"leaning", FAST(earshot_leaning), "Twin: pipeline.core.routing.leaning.leaning_twin"},
     {"shares", FAST(earshot_shares), "Twin: pipeline.core.routing.model.shares_twin"},
     {"vader", FAST(earshot_vader), "Twin: pipeline.core.sentiment.vader.PairedVader.totals_twin"},
     {NULL, NULL, 0, NULL},

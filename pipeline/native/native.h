@@ -11,7 +11,7 @@
 #include <Python.h>
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
-#define NATIVE_FORM 4
+#define NATIVE_FORM 5
 
 /* Functions of the module. Each docstring names the twin. */
 PyObject *earshot_words(PyObject *module, PyObject *text);
@@ -27,6 +27,8 @@ PyObject *earshot_has_sign(PyObject *module, PyObject *const *args, Py_ssize_t c
 PyObject *earshot_has_number(PyObject *module, PyObject *text);
 PyObject *earshot_replaced(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_places(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_feeling(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_leaning(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* Return 1 when there are as many arguments as wanted; else set TypeError and return 0. */
@@ -37,6 +39,15 @@ int earshot_is_tuple(PyObject *value, Py_ssize_t size, const char *otherwise);
 
 /* Return a new reference to table[word]; what is not there is asked of the table's own `__missing__`. NULL on error. */
 PyObject *earshot_look_up(PyObject *table, PyObject *word);
+
+/* Whether a list or tuple of words has one of a set; -1 on error. */
+int earshot_has_one(PyObject *set, PyObject *words);
+
+/* Whether a text has these characters of ASCII in a row. */
+int earshot_has(PyObject *text, const char *sought);
+
+/* Return a number rounded to 0 to 4 digits, exactly as Python's `round` does; NULL on error. */
+PyObject *earshot_round(double value, int digits);
 
 /* Whether a word begins with one of a tuple of beginnings; -1 on error. */
 int earshot_begins(PyObject *word, PyObject *beginnings);

@@ -115,8 +115,8 @@ failed:
 /* round(value, digits) to the last bit as Python rounds: the product of a small number is so near the exact one that only
  * what is hard by the middle between two results needs Python's own way, and a quotient of whole numbers is what the
  * decimal number reads as. */
-static PyObject *
-rounded(double value, int digits)
+PyObject *
+earshot_round(double value, int digits)
 {
     static const double POWERS[] = {1.0, 10.0, 100.0, 1000.0, 10000.0};
     if (digits >= 0 && digits <= 4 && fabs(value) < 1000.0) {
@@ -149,14 +149,15 @@ earshot_rounded(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t c
         PyErr_SetString(PyExc_ValueError, "digits are few");
         return NULL;
     }
-    return rounded(value, (int)digits);
+    return earshot_round(value, (int)digits);
 }
 
-/* shares(sums of the four departments, temperature) -> [share, ...]: softmax, rounded to four digits */
+/* shares(sums of the four departments, temperature, their names) -> {name: share}: softmax, rounded to four digits */
 PyObject *
 earshot_shares(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    if (!earshot_takes(count, 2, "shares")) {
+    if (!earshot_takes(count, 3, "shares")
+        || !earshot_is_tuple(args[2], 4, "there are four departments")) {
         return NULL;
     }
     double sums[4], top, whole = 0.0, temperature = PyFloat_AsDouble(args[1]);
@@ -187,14 +188,13 @@ earshot_shares(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
         sums[at] = exp((sums[at] - top) / temperature);
     }
     whole = sums[0] + sums[1] + sums[2] + sums[3];
-    PyObject *result = PyList_New(4);
+    PyObject *result = PyDict_New();
     for (Py_ssize_t at = 0; result != NULL && at < 4; at++) {
-        PyObject *share = rounded(sums[at] / whole, 4);
-        if (share == NULL) {
+        PyObject *share = earshot_round(sums[at] / whole, 4);
+        if (share == NULL || PyDict_SetItem(result, PyTuple_GET_ITEM(args[2], at), share) < 0) {
             Py_CLEAR(result);
-            break;
         }
-        PyList_SET_ITEM(result, at, share);
+        Py_XDECREF(share);
     }
     return result;
 }

@@ -19,7 +19,7 @@ from pipeline.core.language import _CODES, _VOTES
 from pipeline.core.query.matcher import Matcher
 from pipeline.core.query.vocabulary import places_twin
 from pipeline.core.routing.model import shares_twin
-from pipeline.core.routing.shipped import NEGATORS, rules_twin, shipped
+from pipeline.core.routing.shipped import CANONICAL, NEGATORS, rules_twin, shipped
 from pipeline.core.routing.wordings import Wordings, wordings_twin, words_twin
 from pipeline.core.sentiment.lexicon import Phrases, phrases_twin, read, valences
 from pipeline.core.sentiment.vader import FastVader, PairedVader
@@ -155,7 +155,7 @@ def test_two_sketches_have_the_same_in_common(one, other, least):
 @given(st.lists(st.floats(-30, 30) | st.sampled_from([0.0, 1.6, 0.8]), min_size=4, max_size=4))
 @settings(max_examples=500)
 def test_shares_are_rounded_alike(sums):
-    assert native.compiled.shares(sums, 1.6) == shares_twin(sums, 1.6)
+    assert native.compiled.shares(sums, 1.6, CANONICAL) == shares_twin(sums, 1.6, CANONICAL)
 
 
 @compiled
@@ -257,6 +257,8 @@ def test_wrong_arguments_are_refused_and_nothing_breaks():
         "sketch",
         "in_common",
         "shares",
+        "feeling",
+        "leaning",
         "rounded",
         "vader",
         "has_sign",
@@ -264,7 +266,7 @@ def test_wrong_arguments_are_refused_and_nothing_breaks():
         "places",
     ):
         function = getattr(native.compiled, name)
-        for count in range(8):
+        for count in range(10):
             for value in (None, 1, "x", [], {}, (), [1], [None, "x"], b"1", -(2**70)):
                 with contextlib.suppress(TypeError, ValueError, OverflowError, SystemError):
                     function(*[value] * count)
@@ -309,8 +311,8 @@ def test_nothing_is_left_behind_by_calls_and_by_errors():
         (native.compiled.sketch, (LONG, words, 3)),
         (native.compiled.sketch, ({}, words, 3)),
         (native.compiled.in_common, (packed({1, 2}), packed({2, 3}), 0.1)),
-        (native.compiled.shares, ([1.0, 2.0, 3.0, 4.0], 1.6)),
-        (native.compiled.shares, ([1.0, "x", 3.0, 4.0], 1.6)),
+        (native.compiled.shares, ([1.0, 2.0, 3.0, 4.0], 1.6, CANONICAL)),
+        (native.compiled.shares, ([1.0, "x", 3.0, 4.0], 1.6, CANONICAL)),
         (native.compiled.rounded, (0.00005, 4)),
         (native.compiled.has_number, (text,)),
         (native.compiled.replaced, (set_of([0x1F600]), table, text)),

@@ -8,6 +8,7 @@ from pipeline.contract.events import Label
 from pipeline.core.evaluate import evaluate
 from pipeline.core.routing.router import Router
 from pipeline.core.routing.wordings import words
+from pipeline.core.sentiment import form
 from pipeline.core.sentiment.form import FormModel, stated
 from pipeline.core.sentiment.score import Lexical, own_words
 
@@ -20,7 +21,7 @@ def judge(text):
 
 
 def shares(text, tone=0.0, intents=()):
-    return FORM.shares(tone, text, words(text), intents)
+    return form.shares({}, FORM.learn, tone, text, words(text), intents)
 
 
 def test_without_any_sign_a_text_is_neutral():

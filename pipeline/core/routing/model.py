@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from math import exp
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pipeline.contract.events import Fired, Kind, Rating
 from pipeline.core.intents import Intent
@@ -64,12 +64,11 @@ def stars(rating: Rating | None) -> float | None:
 
 def shares(sums: Sequence[float]) -> dict[str, float]:
     """Return sums as shares of 1 (softmax at TEMPERATURE), rounded to four digits, by department."""
-    service, support, design, marketing = _shares(sums, TEMPERATURE)
-    return {"service": service, "support": support, "design": design, "marketing": marketing}
+    return _shares(sums, TEMPERATURE, CANONICAL)
 
 
-def shares_twin(sums: Sequence[float], temperature: float) -> list[float]:
-    """Return four sums as shares of 1, rounded to four digits."""
+def shares_twin(sums: Sequence[float], temperature: float, names: tuple[str, ...]) -> dict[str, float]:
+    """Return four sums as shares of 1, rounded to four digits, by name."""
     service, support, design, marketing = sums
     top = max(sums)
     a = exp((service - top) / temperature)
@@ -77,10 +76,11 @@ def shares_twin(sums: Sequence[float], temperature: float) -> list[float]:
     c = exp((design - top) / temperature)
     d = exp((marketing - top) / temperature)
     whole = a + b + c + d
-    return [round(a / whole, 4), round(b / whole, 4), round(c / whole, 4), round(d / whole, 4)]
+    found = (round(a / whole, 4), round(b / whole, 4), round(c / whole, 4), round(d / whole, 4))
+    return dict(zip(names, found, strict=True))
 
 
-_shares: Final[Callable[[Sequence[float], float], list[float]]] = pick("shares", shares_twin)
+_shares: Final[Callable[[Sequence[float], float, tuple[str, ...]], dict[str, float]]] = pick("shares", shares_twin)
 
 
 #                                    service support design marketing
@@ -98,14 +98,14 @@ _TERMS: Final[dict[str, Vector]] = {
     "but": (0.2, 0.3, 0.4, -0.9),
     "technical text": (-0.5, 1.0, 0.4, -0.8),
 }
-_MATTER: Final = 1.9  # what rules of a department must reach to be a matter
+MATTER: Final = 1.9  # what rules of a department must reach to be a matter
 _CONTRAST_WORDS: Final = """
     but however although though except unless unfortunately aber leider trotzdem pero aunque mais malheureusement ma però
     purtroppo mas porém infelizmente"""
-_CONTRASTS: Final = frozenset(_CONTRAST_WORDS.split())
-_FEW: Final = 7
+CONTRASTS: Final = frozenset(_CONTRAST_WORDS.split())
+FEW: Final = 7
 _REMEMBERED: Final = 50_000  # forms whose terms are kept
-_TECHNICAL: Final = ("```", "<!--", "::", "()", "</", "{", "github.com", "0x", "**", "###", "- [ ]", "->")
+TECHNICAL: Final = ("```", "<!--", "::", "()", "</", "{", "github.com", "0x", "**", "###", "- [ ]", "->")
 
 
 class _Form(NamedTuple):
@@ -125,7 +125,7 @@ class HandSet:
     """The hand-set linear model: sentiment, stars, form and length of the text."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], Said] = {}
+        self.known: dict[tuple[object, ...], Said] = {}
 
     @property
     def version(self) -> str:
@@ -135,23 +135,26 @@ class HandSet:
     def judge(self, seen: Seen, sums: Sequence[float]) -> Said:
         """Return what the form of a mention adds, term by term."""
         service, support, design, marketing = sums
-        has_matter = service >= _MATTER or support >= _MATTER or design >= _MATTER
+        has_matter = service >= MATTER or support >= MATTER or design >= MATTER
         text, rating = seen.text, seen.rating
         form = (  # a plain tuple: it is made for each mention, a _Form only for a new one
             rounded(seen.sentiment, 1),
             marketing if has_matter else 0.0,
-            not has_matter and len(seen.words) <= _FEW,
+            not has_matter and len(seen.words) <= FEW,
             "?" in text or "？" in text,
-            not _CONTRASTS.isdisjoint(seen.words),
+            not CONTRASTS.isdisjoint(seen.words),
             _is_technical(text),
             None if rating is None or 0.25 < rating < 0.75 else "full stars" if rating >= 0.75 else "few stars",
             seen.kind,
         )
-        said = self._known.get(form)
-        if said is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            said = self._known[form] = _said(_Form(*form))
+        said = self.known.get(form)
+        return self.learn(form) if said is None else said
+
+    def learn(self, form: tuple[Any, ...]) -> Said:
+        """Return what a form adds, and remember it: most come again."""
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        said = self.known[form] = _said(_Form(*form))
         return said
 
 
@@ -189,4 +192,4 @@ def _is_technical(text: str) -> bool:
     """Whether a text has two signs of code or of a technical form. Most texts have none, and that is seen at once."""
     if not ("`" in text or "<" in text or "{" in text or "(" in text or "*" in text or "#" in text or "::" in text):
         return False
-    return sum(mark in text for mark in _TECHNICAL) >= 2
+    return sum(mark in text for mark in TECHNICAL) >= 2

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from pipeline.contract.events import Fired, Kind, Priority
 from pipeline.core.intents import COMPLAINING, Intent
+from pipeline.core.routing.leaning import leaning, tables_of
 from pipeline.core.routing.learned import Learner
 from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, shares
 from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
@@ -25,7 +26,7 @@ _SHOWN: Final = 3  # words shown as the reason of what was learned
 class Look(NamedTuple):
     """The rules that fire on a text, with the wordings found, and what they say its author is after."""
 
-    found: Mapping[int, Sequence[str]]
+    found: Mapping[int, list[str]]
     intents: tuple[Intent, ...]
     urgency: Priority | None
 
@@ -48,6 +49,9 @@ class Router:
     def __init__(self, *, use_shipped: bool = True, model: RoutingModel | None = None) -> None:
         self._rules = shipped() if use_shipped else _NOTHING
         self._model: RoutingModel = model or HandSet()
+        # The hand-set model has a quick way together with the rules.
+        self._both = (self._rules, self._model) if isinstance(self._model, HandSet) else None
+        self._tables = tables_of(*self._both) if self._both is not None else ()
         self.learner: Learner | None = None
         self._intents: dict[tuple[int, ...], tuple[tuple[Intent, ...], Priority | None]] = {}
         fixed = f"{self._rules.version} {self._model.version}"
@@ -78,10 +82,15 @@ class Router:
         `look` is what `look` returned for it, `sentiment` is -1 to 1, `rating` 0 to 1.
         """
         found, intents, urgency = look
-        by_rules, fired = self._rules.speak(found)
-        seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
-        sums, terms = self._add_model(seen, by_rules)
+        if self._both is not None:
+            sums, fired, terms = leaning(
+                self._both, self._tables, found, intents, text, found_words, sentiment, rating, kind
+            )
+        else:
+            by_rules, fired = self._rules.speak(found)
+            sums, terms = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
         if self.learner is not None:
+            seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
             terms = (*terms, *self._recall(self.learner, seen, sums))
         return Reading(fired, terms, intents, urgency, sums, shares(sums))
 

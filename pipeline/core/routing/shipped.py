@@ -112,7 +112,7 @@ class Shipped:
     def __init__(self, rules: Iterable[Rule], version: str) -> None:
         self.rules = tuple(rules)
         self.version = version
-        self._spoken: dict[tuple[object, ...], tuple[Vector, Fired]] = {}
+        self.spoken: dict[tuple[object, ...], tuple[Vector, Fired]] = {}
         self._means: list[Meaning] = []
         numbered: dict[int, tuple[str, ...]] = {}
         for index, rule in enumerate(self.rules):
@@ -135,12 +135,12 @@ class Shipped:
         """Return what the rules of `find` sum up to for each of CANONICAL, and each as it is written into a decision."""
         service = support = design = marketing = 0.0
         fired: list[Fired] = []
-        spoken = self._spoken
+        spoken = self.spoken
         for index, terms in found.items():
             key = (index, *terms)
             known = spoken.get(key)
             if known is None:
-                known = self._say(index, terms)
+                known = self.say(index, terms)
             (a, b, c, d), one = known
             service += a
             support += b
@@ -149,7 +149,7 @@ class Shipped:
             fired.append(one)
         return [service, support, design, marketing], tuple(fired)
 
-    def _say(self, index: int, terms: Sequence[str]) -> tuple[Vector, Fired]:
+    def say(self, index: int, terms: Sequence[str]) -> tuple[Vector, Fired]:
         """Return what one rule adds when it was fired by these wordings, and remember it: most come again."""
         rule = self.rules[index]
         times = 1.0 + _MORE_WORDINGS * min(3, len(set(terms)) - 1)
@@ -157,9 +157,9 @@ class Shipped:
         weights = (service * times, support * times, design * times, marketing * times)
         shown = tuple(dict.fromkeys(terms))[:_SHOWN]
         one = Fired(name=rule.name, department=rule.department, weight=round(max(weights), 3), terms=shown)
-        if len(self._spoken) >= _REMEMBERED:
-            self._spoken.clear()
-        known = self._spoken[index, *terms] = (weights, one)
+        if len(self.spoken) >= _REMEMBERED:
+            self.spoken.clear()
+        known = self.spoken[index, *terms] = (weights, one)
         return known
 
 

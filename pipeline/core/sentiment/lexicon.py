@@ -69,9 +69,9 @@ class Phrases:
                 )
         self._follow = {first: _following(known) for first, known in self._by_first.items()}
 
-    def total(self, words: Sequence[str]) -> float:
-        """Return the sum of the phrases' valences; the longest phrase at a place counts."""
-        return _phrases(self._follow, self._by_first, words, len(words))
+    def total(self, words: Sequence[str], most: int) -> float:
+        """Return the sum of the valences of the phrases in the first words; the longest phrase at a place counts."""
+        return _phrases(self._follow, self._by_first, words, most)
 
     def at(self, words: Sequence[str], place: int) -> tuple[int, float]:
         """Return how many words a phrase that begins here has, and its valence; 0 and 0.0 where none does."""
