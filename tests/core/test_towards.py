@@ -14,7 +14,7 @@ from pipeline.core.sentiment.contrast import LANGUAGES
 from pipeline.core.sentiment.places import places
 from pipeline.core.sentiment.towards import MOST_LETTERS, towards
 from pipeline.core.triage import Triage
-from tests.core.towards_cases import BRANDS, SEEN, UNSEEN
+from tests.core.towards_cases import BRANDS, FRESH, LATER, SEEN
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 NEUTRAL = Sentiment(label=Label.NEUTRAL, score=0.0)
@@ -27,6 +27,12 @@ WRONG = {
     "Oh great, Acme is down again. At least Globex works.": "irony",
     "Ordered from Acme through Globex, awesome product, happy with it": "whose product it is takes knowledge",
     "Acme stole my money! Globex refunded me within a day": "a refund within a day is praise to a reader, not to words",
+    "Acme picked up on the first ring. Globex left me on hold for an hour.": "praise by a fact",
+    "Been with Globex for years but Acme gave me a far better deal": "a comparison whose other side is a clause away",
+    "Finally got rid of Acme! So happy with Globex": "got rid of is no wording yet, and finally sounds glad",
+    "Compared to Globex, Acme is a dream": "a dream is praise in this place only",
+    "Acme's battery lasts longer than Globex's": "longer is better of a battery, and worse of a queue",
+    "Why can't Acme be more like Globex? Their website is a disaster": "whose website it is takes knowledge",
 }
 
 
@@ -61,7 +67,7 @@ def labels(triage, text, language="en"):
     ("language", "text", "expected"),
     [
         pytest.param(*case, marks=pytest.mark.xfail(reason=WRONG[case[1]], strict=True)) if case[1] in WRONG else case
-        for case in (*SEEN, *UNSEEN)
+        for case in (*SEEN, *LATER, *FRESH)
     ],
 )
 def test_each_brand_gets_its_own(triage, language, text, expected):
@@ -69,18 +75,18 @@ def test_each_brand_gets_its_own(triage, language, text, expected):
 
 
 def test_every_known_failure_is_a_case():
-    assert {text for _, text, _ in (*SEEN, *UNSEEN)} >= WRONG.keys()
-    assert len(SEEN) + len(UNSEEN) >= 60
+    assert {text for _, text, _ in (*SEEN, *LATER, *FRESH)} >= WRONG.keys()
+    assert len(SEEN) + len(LATER) + len(FRESH) >= 60
 
 
 def test_it_is_far_better_than_giving_every_brand_the_feeling_of_the_text(triage):
-    cases = (*SEEN, *UNSEEN)
+    cases = (*SEEN, *LATER, *FRESH)
     whole = sum(
         {brand: judged(triage, text, language).sentiment.label.value for brand in expected} == expected
         for language, text, expected in cases
     )
     own = sum(labels(triage, text, language) == expected for language, text, expected in cases)
-    assert own >= 80
+    assert own >= 105
     assert whole <= 20
 
 

@@ -1,6 +1,7 @@
 """What a person says of each brand, written by hand: language, text, label per brand. Brands are made up.
 
-SEEN were looked at while the patterns were written, UNSEEN were not: the second figure is the honest one.
+SEEN were looked at while the patterns were written. LATER were first judged by patterns made without them (30 of 47 right),
+and served then, too. FRESH were written when the patterns were done and changed nothing: theirs is the honest figure.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ SEEN: Final[tuple[Case, ...]] = (
     _("pt", "Adoro a Acme mas a Globex é horrível", acme="p", globex="n"),
 )
 
-UNSEEN: Final[tuple[Case, ...]] = (
+LATER: Final[tuple[Case, ...]] = (
     _("en", "Cancelled Acme and went to Globex, finally a connection that works", acme="n", globex="p"),
     _("en", "Three weeks waiting for Acme. Globex delivered in two days, amazing", acme="n", globex="p"),
     _("en", "Globex customer service is rude; Acme was lovely on the phone", acme="p", globex="n"),
@@ -111,4 +112,37 @@ UNSEEN: Final[tuple[Case, ...]] = (
     _("pt", "Troquei a Globex pela Acme e estou muito feliz", acme="p", globex="n"),
     _("pt", "A Acme é mais rápida do que a Globex", acme="p", globex="n"),
     _("pt", "Globex é péssima, Acme é maravilhosa", acme="p", globex="n"),
+)
+
+FRESH: Final[tuple[Case, ...]] = (
+    _("en", "Acme picked up on the first ring. Globex left me on hold for an hour.", acme="p", globex="n"),
+    _("en", "Been with Globex for years but Acme gave me a far better deal", acme="p", globex="n"),
+    _("en", "Acme or Globex? Need new headphones", acme="o", globex="o"),
+    _("en", "I regret buying the Acme, should have bought the Globex", acme="n", globex="p"),
+    _("en", "Globex's app is much easier to use than Acme's", acme="n", globex="p"),
+    _("en", "Both Acme and Globex have terrible customer service", acme="n", globex="n"),
+    _("en", "Acme is overpriced garbage. Get a Globex instead, it is fantastic", acme="n", globex="p"),
+    _("en", "Finally got rid of Acme! So happy with Globex", acme="n", globex="p"),
+    _("en", "My Acme and my Globex arrived today", acme="o", globex="o"),
+    _("en", "Compared to Globex, Acme is a dream", acme="p", globex="n"),
+    _("en", "Globex ruined my weekend, thanks Acme for saving it", acme="p", globex="n"),
+    _("en", "Not impressed with Acme. Globex on the other hand was excellent", acme="n", globex="p"),
+    _("en", "Acme's battery lasts longer than Globex's", acme="p", globex="n"),
+    _("en", "Acme sues Globex over patents", acme="o", globex="o"),
+    _("en", "Globex support is useless, they told me to call Acme", acme="o", globex="n"),
+    _("en", "Why can't Acme be more like Globex? Their website is a disaster", acme="n", globex="p"),
+    _("de", "Acme ist super, Globex dagegen eine Katastrophe", acme="p", globex="n"),
+    _("de", "Bin von Globex zu Acme gewechselt und sehr zufrieden", acme="p", globex="n"),
+    _("de", "Der Service von Acme ist viel freundlicher als der von Globex", acme="p", globex="n"),
+    _("de", "Acme und Globex sind beide zu teuer", acme="n", globex="n"),
+    _("es", "Prefiero Acme a Globex", acme="p", globex="n"),
+    _("es", "Globex nunca responde, en cambio Acme es excelente", acme="p", globex="n"),
+    _("es", "Acme es más barato que Globex", acme="p", globex="n"),
+    _("fr", "Globex est plus cher qu'Acme", acme="p", globex="n"),
+    _("fr", "J'ai quitté Globex pour Acme et je suis ravi", acme="p", globex="n"),
+    _("fr", "Acme est formidable, Globex est une honte", acme="p", globex="n"),
+    _("it", "Ho lasciato Globex per Acme, sono felicissimo", acme="p", globex="n"),
+    _("it", "Acme funziona meglio di Globex", acme="p", globex="n"),
+    _("pt", "Prefiro a Acme à Globex", acme="p", globex="n"),
+    _("pt", "A Globex é mais cara que a Acme", acme="p", globex="n"),
 )
