@@ -1,6 +1,7 @@
 """What a mention says of each of its brands."""
 
 from datetime import UTC, datetime
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -176,3 +177,28 @@ def test_a_long_text_is_read_up_to_its_bound():
 
     towards("Acme is better than Globex and " * 5000, {"acme": ("acme",), "globex": ("globex",)}, "en", NEUTRAL, feel)
     assert max(map(len, asked)) <= MOST_LETTERS
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "acme " + "a" * 3900 + " globex",
+        "acme globex " + "a than " * 560,
+        "acme globex " + "mov from " * 430,
+        "acme than globex " * 235,
+    ],
+    ids=["long word", "than", "from", "brands"],
+)
+def test_no_text_costs_much_more_than_an_ordinary_one_of_its_length(hostile):
+    brands = {"acme": ("acme",), "globex": ("globex",)}
+    ordinary = "I moved from Acme to Globex because the support of Acme was slow, and it is better. " * 45
+
+    def least(text):
+        took = []
+        for _ in range(5):
+            began = perf_counter()
+            towards(text, brands, "en", NEUTRAL, lambda _: NEUTRAL)
+            took.append(perf_counter() - began)
+        return min(took)
+
+    assert least(hostile) < 20 * least(ordinary)

@@ -246,7 +246,8 @@ def contrast(language: str) -> Contrast:
         ands=re.compile(rf"{edge}(?:{words['and']})(?!\w)", re.IGNORECASE),
         relations=tuple((kind, _pattern(text)) for kind, text in _RELATIONS[language]),
         than=re.compile(
-            rf"(?P<how>(?:[\w'’]+[^\w{MARKS}{_END}]+){{1,6}})(?:{words['than']})(?!\w){_GAP}{_B}", re.IGNORECASE
+            rf"(?<![\w'’])(?P<how>(?:[\w'’]+[^\w{MARKS}{_END}]+){{1,6}})(?:{words['than']})(?!\w){_GAP}{_B}",
+            re.IGNORECASE,
         ),
         unlike=re.compile(rf"{edge}(?:{words['unlike']})(?!\w){_GAP}{_B}", re.IGNORECASE),
         **_sets(words),
