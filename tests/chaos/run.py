@@ -253,11 +253,6 @@ def _standstills(result: Result, faults: Faults, watch: Watch, crew: Crew, load_
     watch.gaps = [gap for gap in watch.gaps if gap.since < load_until]
     alone = [fault for fault in faults.done if fault.kind in DEATHS and _is_alone(fault, faults.done, load_until)]
     quiet = [fault for fault in faults.done if fault.kind in DEATHS and not _near(fault, faults.done, BROKER_KINDS)]
-    for fault in faults.done:
-        until = min(load_until, max(fault.until, fault.at) + AFTER)
-        found = result.standstill.setdefault(fault.kind, {"whole": 0.0, "a partition": 0.0})
-        for name, whole in (("whole", True), ("a partition", False)):
-            found[name] = max(found[name], round(watch.longest(fault.at, until, whole=whole), 1))
     ill = [(fault.at, fault.until) for fault in faults.done if fault.kind in BROKER_KINDS]
 
     def well(gap: Gap) -> float:
@@ -272,6 +267,14 @@ def _standstills(result: Result, faults: Faults, watch: Watch, crew: Crew, load_
         backs = [until for role, at, until in crew.absent if role in WAY and at < end and until > gap.since]
         return max(0.0, end - max([gap.since, *backs]))
 
+    for fault in faults.done:
+        until = min(load_until, max(fault.until, fault.at) + AFTER)
+        found = result.standstill.setdefault(fault.kind, {"whole": 0.0, "a partition": 0.0})
+        its = (
+            whole_gap if fault.kind in BROKER_KINDS else well
+        )  # a broker's absence is not put down to a worker's death
+        for name, whole in (("whole", True), ("a partition", False)):
+            found[name] = max(found[name], round(watch.longest(fault.at, until, whole=whole, seconds=its), 1))
     for name, of, seconds in ((ALONE, alone, whole_gap), (TOGETHER, quiet, well), (MANNED, quiet, manned)):
         for what, whole in (("", True), (PARTITION, False)):
             result.longest[name + what] = max(
