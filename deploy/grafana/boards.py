@@ -638,6 +638,29 @@ DEPARTMENTS: Final = Board(
                 ),
             ),
         ),
+        Row(
+            "What does the stronger sentiment model do?",
+            (
+                Panel(
+                    "Uncertain texts",
+                    "Texts the shipped model was not sure about: asked of the stronger one, known from before, beyond its time, "
+                    "or failed. Zero where sentiment.deep is not set.",
+                    "cps",
+                    {
+                        "{{outcome}}": "sum by (outcome)"
+                        " (rate(earshot_sentiment_deep_texts_total[$__rate_interval])) or vector(0)"
+                    },
+                    "stacked",
+                ),
+                Panel(
+                    "Time it takes",
+                    "How long the stronger model was at work in the time shown, by worker.",
+                    "s",
+                    {"{{instance}}": "increase(earshot_sentiment_deep_seconds_total[$__range])"},
+                    "bars",
+                ),
+            ),
+        ),
     ),
     {"department": "earshot_mentions_routed_total"},
 )
