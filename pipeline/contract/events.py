@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
 
@@ -27,6 +27,9 @@ class State(StrEnum):
     REMOVED = "removed"  # by a moderator or the platform
     WITHHELD = "withheld"  # hidden in some countries
     UNAVAILABLE = "unavailable"  # gone for a reason that may pass (account suspended, made private)
+
+
+_AT_HOME: Final = (State.LIVE, State.EDITED)  # looked up once: Python 3.11 takes 0.2 µs for each
 
 
 class Kind(StrEnum):
@@ -108,7 +111,7 @@ class Mention(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_withdrawn(self) -> bool:
         """Whether the source took it back."""
-        return self.state not in (State.LIVE, State.EDITED)
+        return self.state not in _AT_HOME
 
 
 class Outcome(StrEnum):

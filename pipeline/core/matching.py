@@ -35,9 +35,13 @@ class Early:
     def __init__(self, found: Matched, *, has_more: bool) -> None:
         self.all = found
         self.brands = found
-        self.has_more = has_more and any(":" in name for name in found)
-        if self.has_more:
-            self.brands = {name: terms for name, terms in found.items() if ":" not in name}
+        self.has_more = False
+        if has_more:
+            for name in found:
+                if ":" in name:
+                    self.has_more = True
+                    self.brands = {name: terms for name, terms in found.items() if ":" not in name}
+                    break
 
 
 class Queries:

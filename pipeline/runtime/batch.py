@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from pipeline.contract.events import JudgedMention, Outcome, Reason
+from pipeline.contract.events import JudgedMention, Label, Outcome, Reason
 from pipeline.contract.metrics import Metrics
 from pipeline.core.pulse import PulseBatch
+
+_DISCARDED: Final = Outcome.DISCARDED  # looked up once: Python 3.11 takes 0.2 µs for it
 
 Record = tuple[str, bytes | None, str | bytes | None, int, Any]
 """Topic, value, key, partition, headers."""
@@ -28,7 +30,7 @@ class Batch:
         self.dead: defaultdict[str, int] = defaultdict(int)
         self.sent: defaultdict[str, int] = defaultdict(int)
         self.departments: defaultdict[str, int] = defaultdict(int)
-        self.judged: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.judged: defaultdict[tuple[str, Label], int] = defaultdict(int)
         self.languages: defaultdict[str, int] = defaultdict(int)
         self.rules: defaultdict[str, int] = defaultdict(int)
         self.ages: list[float] = []  # seconds between collection and `now`
@@ -47,16 +49,16 @@ class Batch:
         """Count a mention that was judged. One that is not the first of its id is an edit, and no second voice."""
         for department in judged.departments:
             self.departments[department] += 1
-        if judged.outcome is Outcome.DISCARDED:
+        if judged.outcome is _DISCARDED:
             self.discarded[(judged.reason or Reason.FAILED).value] += 1
         else:
             self.processed += 1
             if is_first:
                 self.pulse.add(judged)
-            label = judged.sentiment.label.value
+            label = judged.sentiment.label
             for brand in judged.brands or ("all",):
                 own = judged.towards.get(brand) if judged.towards else None
-                self.judged[brand, label if own is None else own.label.value] += 1
+                self.judged[brand, label if own is None else own.label] += 1
             self.languages[judged.language or "und"] += 1
             for rule in judged.decision.rules:
                 self.rules[rule.name] += 1
@@ -79,7 +81,7 @@ class Batch:
         for department, count in self.departments.items():
             metrics.routed.labels(department).inc(count)
         for (brand, label), count in self.judged.items():
-            metrics.judged.labels(brand, label).inc(count)
+            metrics.judged.labels(brand, label.value).inc(count)
         for language, count in self.languages.items():
             metrics.languages.labels(language).inc(count)
         for rule, count in self.rules.items():

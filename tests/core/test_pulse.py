@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract.events import Author, Counts, Decision, Fired, JudgedMention, Label, Outcome, Reason, Sentiment
-from pipeline.core.pulse import SKETCH, PulseBatch, distinct, merge, minute
+from pipeline.core.pulse import SKETCH, PulseBatch, distinct, merge, minute, without_names
 
 NOW = datetime(2026, 11, 24, 9, 30, 20, tzinfo=UTC)
 
@@ -141,3 +141,22 @@ def test_a_batch_cut_in_two_sums_up_to_the_whole(batch, cut):
         key = (record.brand, record.minute, record.backfill)
         parts[key] = merge(parts[key], record) if key in parts else record
     assert parts == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("ask @ida.example, me@mail.example or ＠ida about it", "ask or about it"),
+        ("see (https://x.example/@a) or www.x.example now", "see or now"),
+        ("a＠b: 3 @ 4, mail@", "a 3 @ 4, mail@"),
+        ("nothing of it", "nothing of it"),
+    ],
+)
+def test_handles_and_addresses_are_no_terms(text, kept):
+    assert without_names(text).split() == kept.split()
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_the_minute_is_whole_and_never_before_1970(at):
+    since = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(minutes=1)
+    assert minute(judged(created_at=at, collected_at=at)) == max(0, since)

@@ -191,6 +191,8 @@ class Matcher:
             self._title.find(title, hits, queries)
         for tag in tags:
             self._tags.find(tag, hits, queries)
+        if not queries and not self._gates:
+            return {}
         scene = Scene(mention, facts, text, title, tags)
         if self._gates:
             self._try_gates(scene, hits, queries)
@@ -224,5 +226,6 @@ class Matcher:
             query = self._queries[at]
             if query.check(hits, scene):
                 wanted = query.wanted
-                found[query.name] = tuple(dict.fromkeys([shown for number, shown in hits.items() if number in wanted]))
+                terms = [shown for number, shown in hits.items() if number in wanted]
+                found[query.name] = tuple(dict.fromkeys(terms) if len(terms) > 1 else terms)
         return found
