@@ -217,7 +217,8 @@ def test_the_image_has_build_tools_in_the_first_stage_only_and_runs_as_nobody_sp
 
 def test_the_image_installs_what_is_locked() -> None:
     runs = " ".join(rest for word, rest in instructions(DOCKERFILE) if word == "RUN")
-    assert "--require-hashes --only-binary :all: -r requirements.lock" in runs
+    assert '--require-hashes --only-binary :all: -r "${LOCK}"' in runs
+    assert ("ARG", "LOCK=requirements.lock") in [tuple(step) for step in instructions(DOCKERFILE)]
     assert "--no-deps --no-build-isolation" in runs
 
 

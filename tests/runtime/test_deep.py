@@ -174,6 +174,7 @@ def test_without_the_tier_decisions_are_what_they_were():
     assert plain.doubt(mention(DOUBTFUL), Memory(9)) is None
     assert named.doubt(mention(DOUBTFUL), Memory(9)) == DOUBTFUL
     assert plain.version != named.version
+    assert named.version != Triage(configured("x", uncertain=0.5), deep="fake@1").version
     assert plain.judge(mention(DOUBTFUL), Memory(9), NOW).decision.deep is None
     assert plain._feeling is plain._shipped
 

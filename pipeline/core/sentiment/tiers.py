@@ -39,7 +39,7 @@ class Tiered:
         self._uncertain = settings.uncertain
         self._languages = frozenset(filter(None, map(primary, settings.languages)))
         self.deep = version
-        self.version = f"{shipped.version}+{version}"
+        self.version = f"{shipped.version}+{version} below {self._uncertain} in {sorted(self._languages) or 'all'}"
         self.answers: Answers = _NONE
         self.spoke: str | None = None
 
