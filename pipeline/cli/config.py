@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import DEFAULT_FILE, check_notifier, config_option, fail
+from pipeline.cli.options import DEFAULT_FILE, check_model, check_notifier, config_option, fail
 
 if TYPE_CHECKING:
-    from pipeline.config.model import Config, Deep, Source
+    from pipeline.config.model import Config, Source
 
 
 @click.group()
@@ -37,7 +37,7 @@ def check(config_path: Path | None) -> None:
         _say(Config(version=1))
         return
     try:
-        found = read(path, check_source=_check_source, check_notifier=check_notifier, check_model=_check_model)
+        found = read(path, check_source=_check_source, check_notifier=check_notifier, check_model=check_model)
     except InvalidConfigError as error:
         for problem in error.problems:
             click.echo(f"{path}:{problem.line}:{problem.column}: {problem}", err=True)
@@ -72,12 +72,6 @@ def _check_source(name: str, source: Source) -> list[str]:
     except ConfigError as error:
         return str(error).splitlines()
     return []
-
-
-def _check_model(deep: Deep) -> list[str]:
-    from pipeline.runtime.deep.loading import check
-
-    return check(deep)
 
 
 def _say(config: Config) -> None:

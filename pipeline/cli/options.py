@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from pipeline.config.model import Config, Notifier
+    from pipeline.config.model import Config, Deep, Notifier
     from pipeline.runtime.deep.asking import Second
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,7 +44,7 @@ def load(path: Path | None, *, with_notifiers: bool = False) -> Config:
 
     Ends the program with exit code 2 and advice on standard error when the file is wrong or was named but is absent.
     `with_notifiers` also checks the receivers' own settings and looks up their secrets: who cannot tell on-call of an
-    incident must not find out when there is one. A source that is wrong is shown as refused and stops nothing else.
+    incident must not find out when there is one; and that the stronger sentiment model is there. A source that is wrong is shown as refused and stops nothing else.
     """
     from pipeline.config.load import read
     from pipeline.config.model import Config
@@ -55,7 +55,9 @@ def load(path: Path | None, *, with_notifiers: bool = False) -> Config:
         if not path.exists():
             return Config(version=1)
     try:
-        return read(path, check_notifier=check_notifier if with_notifiers else None)
+        if with_notifiers:
+            return read(path, check_notifier=check_notifier, check_model=check_model)
+        return read(path)
     except ConfigError as error:
         fail(str(error), code=2)
 
@@ -65,6 +67,13 @@ def check_notifier(name: str, notifier: Notifier) -> list[str]:
     from pipeline.notifiers.registry import check
 
     return check(name, notifier)
+
+
+def check_model(deep: Deep) -> list[str]:
+    """Return what is wrong with the stronger sentiment model, as far as it can be told without fetching it."""
+    from pipeline.runtime.deep.loading import check
+
+    return check(deep)
 
 
 def second(config: Config) -> Second | None:

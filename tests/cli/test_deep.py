@@ -80,6 +80,14 @@ def test_a_model_that_is_not_there_ends_a_command_with_advice(tmp_path):
     assert b"Traceback" not in found.stderr
 
 
+def test_nothing_is_started_without_the_model_that_is_named(tmp_path):
+    configured(tmp_path, "./nowhere")
+    found = earshot("up", "--plain", "--broker", "memory", cwd=tmp_path)
+    assert found.returncode == 2
+    assert found.stderr.decode().startswith("earshot: earshot.yaml:7:")
+    assert not (tmp_path / "data").exists()
+
+
 def test_each_brand_is_explained(tmp_path):
     configured(tmp_path)
     shown = earshot("explain", "--text", "Acme never answers, unlike Globex", cwd=tmp_path).stdout.decode()
