@@ -31,7 +31,7 @@ def detect(config_path: Path | None, threshold: float, file: Path) -> None:
     which an incident begins. A row depends only on the rows before it. A row that cannot be read is reported on standard
     error with its number; the others go on, and the exit code is 1.
     """
-    from pipeline.cli.judge import Output
+    from pipeline.cli.lines import Output
     from pipeline.core.detect.reading import Columns, RowError, cells, header, row
     from pipeline.core.detect.stream import Detector
     from pipeline.runtime.lines import safe

@@ -105,7 +105,7 @@ def _write(settings: SimulatorSettings, hours: float, out: Path | None, truth: P
     from datetime import UTC, datetime
 
     from connectors.simulator.script import Script
-    from pipeline.cli.judge import Output
+    from pipeline.cli.lines import Output
     from pipeline.contract import codec
 
     first = settings.first_minute(datetime.now(UTC))
