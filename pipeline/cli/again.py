@@ -19,7 +19,8 @@ def again(client: Mapping[str, Any], config: Config, judged: JudgedMention) -> t
     """
     from pipeline.contract import codec
     from pipeline.core.dedup import Memory
-    from pipeline.core.triage import Discard, Triage
+    from pipeline.core.triage import Triage
+    from pipeline.core.verdicts import Discard
     from pipeline.runtime.learning.lessons import Lessons
 
     version = judged.decision.learned

@@ -20,7 +20,9 @@ from pipeline.contract.errors import InvalidMessageError
 from pipeline.contract.events import JudgedMention
 from pipeline.core.dedup import Memory
 from pipeline.core.evaluate import Scores, evaluate
-from pipeline.core.triage import QUARANTINE, Discard, Triage
+from pipeline.core.triage import Triage
+from pipeline.core.urgency import QUARANTINE
+from pipeline.core.verdicts import Discard
 
 TRUE = ("1", "true", "yes", "spam")
 Guess = tuple[str | None, float]

@@ -107,7 +107,7 @@ def _judged_line(judge: Triage, memory: Any, row: Any, now: datetime, deep: Seco
     from pipeline.contract.codec import mention_from_json
     from pipeline.contract.errors import InvalidMessageError
     from pipeline.contract.events import Reason
-    from pipeline.core.triage import Discard
+    from pipeline.core.verdicts import Discard
 
     given = _id_in(row)
     try:
@@ -221,7 +221,8 @@ def _now(text: str, config_path: Path | None) -> JudgedMention:
     from pipeline.contract.errors import InvalidMessageError
     from pipeline.contract.events import Outcome
     from pipeline.core.dedup import Memory
-    from pipeline.core.triage import Discard, Triage, Verdict
+    from pipeline.core.triage import Triage
+    from pipeline.core.verdicts import Discard, Verdict
 
     now = datetime.now(UTC)
     try:

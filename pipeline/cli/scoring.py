@@ -13,7 +13,7 @@ import msgspec
 from connectors.simulator.truth import Labels
 from pipeline.cli.options import fail
 from pipeline.core.evaluate import Scores, evaluate
-from pipeline.core.triage import QUARANTINE
+from pipeline.core.urgency import QUARANTINE
 
 _NO_JUDGEMENT = ("withdrawn", "duplicate", "empty")  # lines that say nothing about a text: deletions and repeats
 

@@ -21,26 +21,22 @@ from msgspec.structs import replace
 
 from pipeline.config.model import Config, Route
 from pipeline.contract.events import (
-    About,
     Decision,
     Fired,
     JudgedMention,
     Kind,
-    Label,
     Lesson,
     Mention,
     Outcome,
-    Priority,
     Reason,
     Sentiment,
     State,
     Towards,
 )
-from pipeline.core.dedup import Memory, Remembered
+from pipeline.core.dedup import Memory
 from pipeline.core.departments import NO_ORDERS, REVIEW, Departments, Orders, Placing, orders
 from pipeline.core.doubt import in_doubt
-from pipeline.core.intents import Intent
-from pipeline.core.judged import bare, judged_from
+from pipeline.core.judged import judged_from
 from pipeline.core.language import UNKNOWN, Identifier, primary
 from pipeline.core.learning.line import Predicted
 from pipeline.core.matching import CAMPAIGN, Early, Matched, Queries
@@ -55,36 +51,20 @@ from pipeline.core.sentiment.tiers import Answers, Tiered
 from pipeline.core.sentiment.towards import towards
 from pipeline.core.spam import score as score_spam
 from pipeline.core.spam import shipped as shipped_signs
-from pipeline.core.taught import LABELS, SPAM, Taught, even, odds
+from pipeline.core.taught import Taught
+from pipeline.core.teaching import lessons_of
+from pipeline.core.urgency import QUARANTINE, urgency
+from pipeline.core.verdicts import Discard, Verdict, remember, set_aside, withdraw
 
 HEARTBEAT: Final = "heartbeat"  # the source name of the connectors role's own mentions
-QUARANTINE: Final = 0.5  # spam score from which a person looks first
-LARGE_REACH: Final = 10_000  # followers from which a negative mention is urgent
 PROMISED_SOON: Final = 3600.0  # a department that answers within this many seconds gets its problems as urgent
-PRESSING: Final = frozenset({Intent.PROBLEM, Intent.COMPLAINT, Intent.REFUND_REQUEST})
-MOST_WORDS: Final = 300  # of a mention that are learned
-MOST_LETTERS: Final = 50  # of a word that is learned
-GONE: Final = "withdrawn"  # the story of what was taken back; marks it in the memory, which is rebuilt from headers
-_NO_FEELING: Final = Sentiment(label=Label.NEUTRAL, score=0.0, vader=None, confidence=0.0)
-_NO_SHARES: Final = {"service": 0.0, "support": 0.0, "design": 0.0, "marketing": 0.0}
 
 # Members of enumerations, looked up once: Python 3.11 takes 0.2 µs for each, and a mention asks for a dozen.
 _THERE: Final = (State.LIVE, State.EDITED)  # not withdrawn
-_HIGH, _NORMAL, _LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 _ARTICLE: Final = Kind.ARTICLE
-_ROUTED, _NEGATIVE, _ONLY_PRAISE = Outcome.ROUTED, Label.NEGATIVE, (Intent.PRAISE,)
+_ROUTED: Final = Outcome.ROUTED
 _NONE: Final[Matched] = {}
 _NO_TOWARDS: Final[dict[str, Towards]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """A mention that is only counted."""
-
-    reason: Reason
-
-
-Verdict = JudgedMention | Discard
 
 
 @dataclass(slots=True)
@@ -150,7 +130,7 @@ class Triage:
             return Discard(Reason.HEARTBEAT)
         known = memory.latest(mention.id)
         if mention.state not in _THERE:
-            return self._withdraw(mention, known, memory, now)
+            return withdraw(mention, known, memory, now, self.version)
         if known is not None and mention.revision <= known.revision:
             return Discard(Reason.DUPLICATE)
         text = whole_text(mention)
@@ -164,7 +144,7 @@ class Triage:
             brands = dict.fromkeys(known.brands, ())  # an edit does not take a mention from those who had it
         verdict = self._judge_relevant(mention, text, brands, early, memory, now)
         if isinstance(verdict, JudgedMention):
-            _remember(memory, verdict)
+            remember(memory, verdict)
         return verdict
 
     # ------------------------------------------------------------------------------------------- the stronger model
@@ -193,52 +173,20 @@ class Triage:
     def lessons(
         self, mention: Mention, *, department: str | None = None, sentiment: str | None = None, spam: bool | None = None
     ) -> Iterator[Lesson]:
-        """Yield what a person's words about a mention teach, each lesson with `number` 1; nothing is learned by it.
+        """Return what a person's words about a mention teach, each lesson with `number` 1; nothing is learned by it.
 
         Raises ValueError with advice where the department stands for none of the four shipped ones, or the sentiment
         is none of negative, neutral and positive.
         """
-        canonical = None if department is None else self._canonical(department)
-        if sentiment is not None and sentiment not in LABELS:
-            raise ValueError(f"{sentiment!r} is none of {', '.join(LABELS)}")
-        text = whole_text(mention)
-        found_words = words(text)
-        code = self._identifier.identify(text, mention.language, found_words).code
-        look = self._router.look(found_words, _known(code))
-        is_news = mention.kind is _ARTICLE and is_report(found_words, code)
-        if is_news:
-            look = self._router.of_report(look)
-        feeling = self._shipped.judge(text, code, found_words, mention.rating, look.intents)
-        if is_news:
-            feeling = reported(feeling)
-        kept = tuple(word[:MOST_LETTERS] for word in found_words[:MOST_WORDS])
-
-        def lesson(
-            about: About, truth: str, known: list[float], fired: tuple[str, ...] = (), felt: float = 0.0
-        ) -> Lesson:
-            return Lesson(
-                number=1,
-                id=mention.id,
-                said_at=mention.collected_at,
-                at=mention.collected_at,
-                about=about,
-                truth=truth,
-                source=mention.source,
-                words=kept,
-                rules=fired,
-                feeling=felt,
-                known=tuple(round(one, 4) for one in known),
-            )
-
-        if canonical is not None:
-            known, fired = self._router.known(
-                text, found_words, look, sentiment=feeling.score, rating=stars(mention.rating), kind=mention.kind
-            )
-            yield lesson(About.DEPARTMENT, canonical, known, fired, feeling.score)
-        if sentiment is not None:
-            yield lesson(About.SENTIMENT, sentiment, odds(feeling))
-        if spam is not None:
-            yield lesson(About.SPAM, SPAM[spam], even(score_spam(text, found_words)[0]))
+        return lessons_of(
+            mention,
+            department=None if department is None else self._canonical(department),
+            sentiment=sentiment,
+            spam=spam,
+            identifier=self._identifier,
+            router=self._router,
+            feeling=self._shipped,
+        )
 
     @property
     def learnable(self) -> frozenset[str]:
@@ -298,9 +246,9 @@ class Triage:
     ) -> Verdict:
         brands = without_own(matched, mention.author, self._own)
         if matched and not brands:
-            return self._set_aside(mention, matched, Reason.OWN_ACCOUNT, now)
+            return set_aside(mention, matched, Reason.OWN_ACCOUNT, now, self.version)
         if self._max_age is not None and not mention.backfill and _age(mention, now) > self._max_age:
-            return self._set_aside(mention, brands, Reason.TOO_OLD, now)
+            return set_aside(mention, brands, Reason.TOO_OLD, now, self.version)
         campaigns: tuple[str, ...] = ()
         if self._campaigns and early.has_more:
             campaigns = tuple(
@@ -368,7 +316,7 @@ class Triage:
             "spam": seen.spam,
             "intent": seen.reading.intents,
             "department": max(shares, key=shares.__getitem__),
-            "priority": self._priority(seen, NO_ORDERS, ()).value,
+            "priority": urgency(seen.mention, seen.reading, feeling, seen.spam, NO_ORDERS, (), self._soon).value,
         }
         return self._queries.routes(seen.mention, early, facts)
 
@@ -400,7 +348,7 @@ class Triage:
             intents=reading.intents,
             departments=placing.departments,
             department_scores=reading.shares,
-            priority=self._priority(seen, said, placing.departments),
+            priority=urgency(mention, reading, seen.sentiment, seen.spam, said, placing.departments, self._soon),
             story=memory.story(seen.words, mention.id),
             campaigns=seen.campaigns,
             decision=Decision(
@@ -428,76 +376,10 @@ class Triage:
 
         return towards(whole_text(seen.mention), seen.brands, seen.language, seen.sentiment, feel)
 
-    def _priority(self, seen: Seen, said: Orders, departments: tuple[str, ...]) -> Priority:
-        """Return how soon to look: danger, law, leaving and press first, then routes, reach and what was promised."""
-        reading, mention = seen.reading, seen.mention
-        if reading.urgency is _HIGH and seen.spam < QUARANTINE:
-            return _HIGH
-        if said.priority is not None:
-            return said.priority
-        if reading.urgency is _LOW:
-            return _LOW
-        is_negative = seen.sentiment.label is _NEGATIVE
-        reach = (mention.author.followers or 0) if mention.author else 0
-        if is_negative and reach >= LARGE_REACH:
-            return _HIGH
-        presses = not PRESSING.isdisjoint(reading.intents)
-        if presses and not self._soon.isdisjoint(departments):
-            return _HIGH
-        asks_nothing = not reading.intents or reading.intents == _ONLY_PRAISE
-        return _LOW if asks_nothing and not is_negative and reach < LARGE_REACH else _NORMAL
-
-    # ------------------------------------------------------------------------------------------- set aside
-
-    def _set_aside(self, mention: Mention, brands: Matched, reason: Reason, now: datetime) -> JudgedMention:
-        """Return a mention that is about a brand and goes to nobody; its text was not read."""
-        return judged_from(
-            mention,
-            now,
-            outcome=Outcome.DISCARDED,
-            reason=reason,
-            language=mention.language,
-            brands=tuple(brands),
-            sentiment=_NO_FEELING,
-            department_scores=_NO_SHARES,
-            priority=Priority.LOW,
-            decision=Decision(by="discard", version=self.version, matched=dict(brands)),
-        )
-
-    def _withdraw(self, mention: Mention, known: Remembered | None, memory: Memory, now: datetime) -> Verdict:
-        """Tell those who had it that it is gone. What is written keeps no text, author, tags or links."""
-        if known is None:
-            return Discard(Reason.WITHDRAWN)
-        if known.story == GONE and mention.revision <= known.revision:
-            return Discard(Reason.DUPLICATE)
-        gone = judged_from(
-            bare(mention, known.revision),
-            now,
-            outcome=Outcome.DISCARDED,
-            reason=Reason.WITHDRAWN,
-            language=None,
-            brands=known.brands,
-            sentiment=_NO_FEELING,
-            departments=known.departments,
-            department_scores=_NO_SHARES,
-            priority=Priority.LOW,
-            story=GONE,
-            decision=Decision(by="discard", version=self.version),
-        )
-        _remember(memory, gone)
-        return gone
-
     def _digest(self) -> str:
         spam = shipped_signs().version
         known = f"{self._router.version} {self._feeling.version} {spam} {self._taught.version} {self._fixed}"
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:12]
-
-
-def _remember(memory: Memory, judged: JudgedMention) -> None:
-    seen = Remembered(
-        revision=judged.revision, departments=judged.departments, brands=judged.brands, story=judged.story
-    )
-    memory.remember(judged.id, seen)
 
 
 def _known(language: str) -> str | None:

@@ -22,7 +22,8 @@ from pipeline.contract import codec
 from pipeline.contract.errors import BrokerUnavailableError, ConfigError, InvalidMessageError
 from pipeline.contract.events import JudgedMention, Mention
 from pipeline.core.dedup import Memory
-from pipeline.core.triage import Discard, Triage
+from pipeline.core.triage import Triage
+from pipeline.core.verdicts import Discard
 from pipeline.runtime import dead_letters
 from pipeline.runtime.deep.asking import patient, second_of
 from pipeline.runtime.reading import Message, Reader, Start

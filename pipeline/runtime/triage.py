@@ -28,7 +28,8 @@ from pipeline.contract.events import Erasure, Feedback, Heartbeat, JudgedMention
 from pipeline.contract.metrics import Metrics
 from pipeline.core.dedup import Memory
 from pipeline.core.learning.saying import of_stars
-from pipeline.core.triage import Discard, Triage
+from pipeline.core.triage import Triage
+from pipeline.core.verdicts import Discard
 from pipeline.runtime import dead_letters
 from pipeline.runtime.batch import Batch
 from pipeline.runtime.deep.asking import second_of

@@ -33,7 +33,8 @@ from pipeline.core.dedup import Memory
 from pipeline.core.pulse import PulseBatch
 from pipeline.core.reputation import fold
 from pipeline.core.reputation.state import Brand
-from pipeline.core.triage import Discard, Triage
+from pipeline.core.triage import Triage
+from pipeline.core.verdicts import Discard
 from tests.connectors import kit
 
 MONDAY = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.config.model import Config
 from pipeline.contract.events import Author, Kind, Label, Mention, Outcome, Priority, Rating, Reason, State
 from pipeline.core.dedup import Memory
-from pipeline.core.triage import Discard, Triage
+from pipeline.core.triage import Triage
+from pipeline.core.verdicts import Discard
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 BRANDS = {"acme": {"query": "acme OR @acme", "own_accounts": ["@AcmeHelp"]}}
