@@ -36,14 +36,16 @@ _BROUGHT: Final = re.compile(  # who follows these brings somebody money or foll
     r"|facebook\.com/(?:pages|photo|profile|groups|video|events)|soundcloud\.com/|vimeo\.com/\d",
     re.IGNORECASE,
 )
-_NUMBERS: Final = re.compile(r"[0-9](?:[0-9]{4}| ?[pP](?:[^a-zA-Z]|$|[a-z]{2,4}\b)|/[mwM])")  # before the dearer ones
+_NUMBERS: Final = re.compile(
+    r"[0-9](?:[0-9]{4}| ?[pP](?:[^a-zA-Z]|$|[a-z]{2,4}\b)|/[mwM])"
+)  # what is said of numbers counts with one of these
 _PREMIUM: Final = re.compile(
     r"\b0[89]\d{2} ?\d{3} ?\d{2} ?\d{1,3}\b|\b070\d{8}\b|\b80009\d{5}\b|\b0[89]\d{8,9}\w?", re.IGNORECASE
 )
 _ORDER: Final = re.compile(r"\b(?:txt|text|send|sms)\s+[\"'(]?\w+[\"')]?\s+(?:to|2)[: ]*\d{4,6}\b", re.IGNORECASE)
 _SHORT: Final = re.compile(r"\b(?:txt|text|send|sms|call|to|on)\b.{0,40}?\b[4-9]\d{4}\b", re.IGNORECASE | re.DOTALL)
-_CODE: Final = re.compile(r"\b[4-9]\d{4}\b")  # what _SHORT ends with
-_PENCE: Final = re.compile(r"\d ?[pP]")  # what _TARIFF begins with, but for what is asked beside it
+# What _SHORT ends with, and what _TARIFF begins with but for what is asked beside it.
+_CODE_OR_PENCE: Final = re.compile(r"\b[4-9]\d{4}\b|\d ?[pP]")
 _LONG_S: Final = "\u017f"  # an s where case is ignored
 _TARIFF: Final = re.compile(
     r"\d ?p(?:ence)? ?(?:/|per|a|pm|min|msg|txt|sms)|ppm|£ ?\d[\d.]* ?(?:/|per|a) ?(?:min|wk|week|msg|txt|month)|\b150p|po ?box",
@@ -129,7 +131,7 @@ def score(text: str, words: Sequence[str]) -> Spam:
     signs = shipped().find(words)
     if signs or (len(words) <= FEW_WORDS and WRAPPED not in text and ("http" in text or "www." in text.lower())):
         _judge_links(text, signs)
-    if "£" in text or (_has_number(text) and _NUMBERS.search(text) is not None):
+    if "£" in text or _has_number(text):
         _judge_numbers(text, signs)
     if not signs:
         return _CLEAN
@@ -167,17 +169,22 @@ def _judge_numbers(text: str, signs: dict[str, float]) -> None:
     pattern that ignores case costs ten times as much as what is asked before it.
     """
     lower = text.lower()
+    is_short = _CODE_OR_PENCE.search(text) is not None
+    has_pounds = "£" in text
+    found: dict[str, float] = {}
     if ("08" in text or "09" in text or "070" in text or "80009" in text) and _PREMIUM.search(text) is not None:
-        signs["premium number"] = 1.6
+        found["premium number"] = 1.6
     if ("text" in lower or "txt" in lower or "send" in lower or "sms" in lower or _LONG_S in text) and _ORDER.search(
         text
     ) is not None:
-        signs["text to a number"] = 2.0
-    elif _CODE.search(text) is not None and _SHORT.search(text) is not None:
-        signs["short code"] = 1.3
-    if (
-        "£" in text or "ppm" in lower or "po box" in lower or "pobox" in lower or _PENCE.search(text) is not None
-    ) and _TARIFF.search(text) is not None:
-        signs["tariff"] = 1.4
-    if "£" in text and signs:
+        found["text to a number"] = 2.0
+    elif is_short and _SHORT.search(text) is not None:
+        found["short code"] = 1.3
+    if (is_short or has_pounds or "ppm" in lower or "po box" in lower or "pobox" in lower) and _TARIFF.search(
+        text
+    ) is not None:
+        found["tariff"] = 1.4
+    if found and (has_pounds or _NUMBERS.search(text) is not None):
+        signs.update(found)
+    if has_pounds and signs:
         signs["price"] = 0.5
