@@ -36,7 +36,7 @@ def test_a_new_connector_gets_its_line_by_itself(monkeypatch, tmp_path, capsys):
     assert "run python -m connectors.table" in capsys.readouterr().err
     assert table.main([]) == 0
     assert table.main(["--check"]) == 0
-    assert "| [my-forum](my_forum/README.md) | a/b | pull | no | id | both | nothing |" in page.read_text()
+    assert "| [my-forum](my_forum/README.md) | a/b | pull | no | id | both | not run | nothing |" in page.read_text()
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith("\nafter\n")
 
@@ -59,3 +59,30 @@ def test_who_begins_is_seen_from_the_form():
         "stream",
         "push",
     ]
+
+
+def test_how_many_tests_a_source_has_passed_is_kept_until_they_are_run_again(monkeypatch, tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"{table.BEGIN}\n{table.END}")
+    monkeypatch.setattr(table, "FILE", page)
+    monkeypatch.setattr(table, "run_contract", lambda: dict.fromkeys(registry.shipped(), "31"))
+    assert table.main([]) == 0
+    assert set(table.passed_in(page.read_text()).values()) == {table.NOT_RUN}
+    assert table.main(["--contract"]) == 0
+    assert table.main([]) == 0
+    assert table.passed_in(page.read_text()) == dict.fromkeys(registry.shipped(), "31")
+
+
+@pytest.mark.parametrize(
+    ("test", "source"),
+    [
+        ("test_it[x]", "x"),
+        ("test_it[x-stream]", "x-stream"),
+        ("test_it[500-hackernews]", "hackernews"),
+        ("test_it[x-webhook-a body]", "x-webhook"),
+        ("test_it", ""),
+        ("test_it[template]", ""),
+    ],
+)
+def test_a_tests_name_says_which_source_it_is_about(test, source):
+    assert table.source_of(test) == source
