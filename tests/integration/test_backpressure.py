@@ -34,13 +34,13 @@ def role(name, cluster, folder, config):
         )
 
 
-def fill(client, file: Path):
-    """A backlog for triage, and a large file for a connector."""
+def fill(client, file: Path, numbers=range(MENTIONS)):
+    """A backlog for triage, and a large file for a connector; other numbers come behind what stands there."""
     now = datetime.now(UTC)
     producer = Producer({**quiet(client), "linger.ms": 20, "compression.type": "none"})
     text = "the app keeps crashing and nobody answers " * (LETTERS // 42)
-    with file.open("w", encoding="utf-8") as lines:
-        for number in range(MENTIONS):
+    with file.open("a", encoding="utf-8") as lines:
+        for number in numbers:
             one = Mention(
                 id=f"b:{number}",
                 source="b",
@@ -93,7 +93,13 @@ def test_a_slow_broker_and_one_that_is_away_grow_no_memory(tmp_path):
             watch(6)
             proxy.cut(on=False)
             before = judged(cluster.client)
-            until(lambda: judged(cluster.client) > before, 60, "it does not go on when the broker is back")
+            fill(cluster.client, file, range(MENTIONS, MENTIONS + 100))  # what was there may all be judged by now
+
+            def goes_on():
+                watch(0.25)
+                return judged(cluster.client) > before
+
+            until(goes_on, 90, "it does not go on when the broker is back")
         finally:
             for one in workers.values():
                 one.kill()
