@@ -31,7 +31,7 @@ class JsonlSettings(PollingSettings):
     """Which file."""
 
     path: Path
-    """The file. It may be missing for now, may grow, and may be replaced by a new one (log rotation)."""
+    """The file. It may come later, may grow, and may be replaced by a new one (log rotation)."""
     source: str = Field(default="jsonl", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     """The source of lines that name none."""
     poll_interval: Duration = Field(default=2.0, ge=0.05)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from pipeline.broker.client import aiokafka, steady
+from pipeline.broker.client import aiokafka
 from pipeline.broker.predecessors import leave_for
 from pipeline.config.model import Config
 from pipeline.contract import codec
@@ -35,9 +35,10 @@ from pipeline.runtime.batch import Batch
 from pipeline.runtime.deep.asking import second_of
 from pipeline.runtime.lag import behind
 from pipeline.runtime.learning.following import Following
+from pipeline.runtime.membership import Membership, joining
 from pipeline.runtime.memories import restore
 from pipeline.runtime.reading import Message
-from pipeline.runtime.transactions import Transactions, fenced, is_fatal
+from pipeline.runtime.transactions import Transactions
 from pipeline.topology import DEPARTMENT, ENRICHED, ERASURES, FEEDBACK, MENTIONS, PULSE
 
 STAGE: Final = "triage"
@@ -81,8 +82,7 @@ class TriageWorker:
         self.alive_at = time.monotonic()
         self.is_ready = False
         self._stopping = False
-        self._assignment = 0  # how often partitions came or went
-        self._member: Any = None  # the group's metadata as they were when the partitions we have were assigned
+        self.membership = Membership(metrics, STAGE)
         self._name = f"earshot-triage-{instance}"
         topics = [
             ENRICHED,
@@ -94,21 +94,14 @@ class TriageWorker:
         ]
         metrics.declare(STAGE, reasons=[reason.value for reason in Reason], topics=topics)
         self.consumer = Consumer(
-            {
-                **self.client,
-                **steady(),
-                "group.id": GROUP,
-                "client.id": self._name,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "session.timeout.ms": 6000,
-                "heartbeat.interval.ms": 500,  # a rebalance waits until every member has heard of it by its next one
-                "max.poll.interval.ms": 45_000,
-                "queued.max.messages.kbytes": 65_536,
-                "fetch.wait.max.ms": 50,
-                "fetch.message.max.bytes": 2_097_152,
-            },
+            joining(
+                self.client,
+                GROUP,
+                self._name,
+                heartbeat_interval_ms=500,  # a rebalance waits until every member has heard of it by its next one
+                max_poll_interval_ms=45_000,
+                queued_max_messages_kbytes=65_536,
+            )
         )
         self.transactions = Transactions(self.client, metrics, stage=STAGE, name=self._name, reads=MENTIONS)
 
@@ -149,18 +142,15 @@ class TriageWorker:
             self.consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assignment += 1
+        self.membership.assigned(consumer)
         # Memories are rebuilt with the first message of a partition: a callback must not take long.
         self.next = dict.fromkeys((place.partition for place in partitions), None)
         self.memories.clear()
-        # Taken now, not with each commit: once librdkafka has lost the group, it may give metadata that name no member
-        # and no generation, and Kafka lets a transaction with such commit without asking whose the partitions are.
-        self._member = consumer.consumer_group_metadata()
         consumer.assign(partitions)
         self.is_ready = True
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assignment += 1
+        self.membership.revoked()
         for place in partitions:
             self.next.pop(place.partition, None)
             self.memories.pop(place.partition, None)
@@ -168,18 +158,8 @@ class TriageWorker:
 
     def _read(self) -> list[Message]:
         """Wait for a first message, then gather for `linger` or until the batch is full: few wait short, many share a commit."""
-        found: list[Message] = self.consumer.consume(1, 0.5)
-        batch = self.config.triage.batch
-        if found and batch > 1:
-            assignment = self._assignment
-            more = self.consumer.consume(batch - 1, self.config.triage.linger)
-            # What came before the partitions were given anew comes again, or was another's meanwhile.
-            found = found + more if self._assignment == assignment else more
-        for message in found:
-            error = message.error()
-            if error is not None and is_fatal(error):
-                raise fenced(error, self.metrics, STAGE)
-        return [message for message in found if message.error() is None]  # librdkafka mends the other errors itself
+        settings = self.config.triage
+        return self.membership.read(self.consumer, settings.batch, wait=0.5, linger=settings.linger)
 
     def _carry(self, messages: Sequence[Message]) -> None:
         """Judge one batch while the one before is committed, then start its transaction."""
@@ -199,7 +179,7 @@ class TriageWorker:
             return  # what came before is read again, and this after it
         if batch.next:
             self.limit.count(batch.received, sum(batch.dead.values()))
-            self.transactions.send(batch, self._member)
+            self.transactions.send(batch, self.membership.member)
             self.next.update(batch.next)
 
     def _readable(self, messages: Sequence[Message]) -> Iterator[tuple[Mention, Memory]]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
 from aiohttp import ClientConnectionError, web
 
 from connectors.webhook.body import rows_of
@@ -45,6 +46,8 @@ PORT_PATIENCE: Final = 10.0  # seconds a port may be taken: by who had it before
 Answer = tuple[str, int, dict[str, Any]]
 Give = Callable[[Sequence[Feedback], str], None]
 """Returns when Kafka has them; raises BrokerUnavailableError."""
+
+log = structlog.get_logger(__name__)
 
 
 class _RefusedError(Exception):
@@ -166,7 +169,8 @@ class FeedbackServer:
             return self._respond("invalid", 400, error="the body is not what its headers say")
         except web.HTTPException as error:
             return self._respond("invalid", error.status, error=error.reason or "not accepted")
-        except Exception:
+        except Exception as error:
+            log.error("feedback failed", error=type(error).__name__)
             return self._respond("failed", 500, error="an error in earshot")
         finally:
             self._waiting -= 1

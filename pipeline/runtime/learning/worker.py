@@ -39,7 +39,9 @@ from pipeline.runtime.learning.account import Account
 from pipeline.runtime.learning.completing import UNKNOWN_DEPARTMENT, UNKNOWN_MENTION, NotWholeError, missing, whole
 from pipeline.runtime.learning.erasures import Erasures
 from pipeline.runtime.learning.lessons import Lessons
+from pipeline.runtime.membership import Membership, joining
 from pipeline.runtime.reading import Message
+from pipeline.runtime.transactions import is_fatal
 from pipeline.topology import FEEDBACK, LESSONS, REVIEW
 
 STAGE: Final = "learning"
@@ -96,21 +98,9 @@ class LearningWorker:
             metrics.dead_letters.labels(STAGE, reason)
         metrics.lag.labels(STAGE, FEEDBACK)
         self.consumer = Consumer(
-            {
-                **self.client,
-                **steady(),
-                "group.id": GROUP,
-                "client.id": self._name,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "session.timeout.ms": 6000,
-                "heartbeat.interval.ms": 1500,
-                "max.poll.interval.ms": 120_000,
-                "fetch.wait.max.ms": 50,
-                "fetch.message.max.bytes": 2_097_152,
-            }
+            joining(self.client, GROUP, self._name, heartbeat_interval_ms=1500, max_poll_interval_ms=120_000)
         )
+        self.membership = Membership(metrics, STAGE)
 
     def stop(self) -> None:
         """Ask `run()` to end after the current batch."""
@@ -136,17 +126,11 @@ class LearningWorker:
             self.consumer.close()
 
     def _turn(self) -> None:
-        found: list[Message] = self.consumer.consume(1, TURN)
-        if found:
-            found += self.consumer.consume(BATCH - 1, LINGER)
+        found = self.membership.read(self.consumer, BATCH, wait=TURN, linger=LINGER)
         self.alive_at = time.monotonic()
-        for message in found:
-            error = message.error()
-            if error is not None and error.fatal():
-                raise self._fenced(error)
         if self.has_partition and not self.is_learning:
             self._take_over()
-        messages = [message for message in found if message.error() is None and message.partition() == 0]
+        messages = [message for message in found if message.partition() == 0]
         if self.is_learning:
             self._forget(self._erasures.new())
             if messages:
@@ -154,6 +138,7 @@ class LearningWorker:
             self.metrics.lag.labels(STAGE, FEEDBACK).set(behind(self.consumer, FEEDBACK, [0]))
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.membership.assigned(consumer)
         self.has_partition = any(place.partition == 0 for place in partitions)
         if any(place.partition > 0 for place in partitions):
             log.warning("only the first partition is learned from: the topic must have one", topic=FEEDBACK)
@@ -163,6 +148,7 @@ class LearningWorker:
         consumer.assign(partitions)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.membership.revoked()
         if any(place.partition == 0 for place in partitions):
             self.has_partition = self.is_learning = False
 
@@ -242,7 +228,7 @@ class LearningWorker:
                 POINTS.reach("learning.before_commit")
             if self._next is not None:
                 offsets = [TopicPartition(FEEDBACK, 0, self._next)]
-                producer.send_offsets_to_transaction(offsets, self.consumer.consumer_group_metadata(), COMMIT_TIMEOUT)
+                producer.send_offsets_to_transaction(offsets, self.membership.member, COMMIT_TIMEOUT)
             producer.commit_transaction(COMMIT_TIMEOUT)
             if POINTS:
                 POINTS.reach("learning.after_commit")
@@ -258,7 +244,7 @@ class LearningWorker:
             self.metrics.transactions.labels(STAGE, "aborted").inc()
             with contextlib.suppress(KafkaException):
                 producer.abort_transaction(COMMIT_TIMEOUT)
-            if error.args[0].fatal() or error.args[0].code() == KafkaError._FENCED:  # noqa: SLF001
+            if is_fatal(error.args[0]):
                 raise self._fenced(error.args[0]) from None
             raise
         except BaseException:
