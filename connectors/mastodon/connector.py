@@ -106,8 +106,8 @@ class Mastodon(PollingConnector[MastodonSettings]):
         return [row for row in answer.json if isinstance(row, dict)]
 
     def _is_heard(self, row: Row) -> bool:
-        is_public = row.get("visibility", "public") in ("public", "unlisted")
-        return is_public and (not self.settings.indexable_only or (row.get("account") or {}).get("indexable") is True)
+        is_open = not self.settings.indexable_only or (row.get("account") or {}).get("indexable") is True
+        return statuses.is_public(row) and is_open
 
     async def cursor_at(self, since: datetime) -> str | None:
         newest = {}

@@ -67,6 +67,11 @@ def original(row: Row) -> Row:
     return boosted if isinstance(boosted, dict) else row
 
 
+def is_public(row: Row) -> bool:
+    """Whether a text was written for all to read."""
+    return row.get("visibility", "public") in ("public", "unlisted")
+
+
 def with_threads(rows: Iterable[Row]) -> list[Row]:
     """Return the rows, replies with the `uri` of what they answer and of their thread, where these are among the rows.
 

@@ -1,0 +1,1 @@
+"""Mastodon: posts that a server's search finds."""
