@@ -6,18 +6,16 @@ The stream has no memory: what was written while nobody listened is asked of the
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 
-import httpx
 from pydantic import Field, StringConstraints
 
-from connectors import reading
-from connectors.answers import Answer, as_json, error_for, place
+from connectors import held, reading
+from connectors.answers import as_json, place
 from connectors.base import Facts, Gap, Page, Rejected, StreamingConnector
-from connectors.bodies import words
 from connectors.x import ids, lookup, posts
 from connectors.x.connector import DEPTH, MARGIN, X
 from connectors.x.lookup import FIELDS, USD
@@ -28,7 +26,6 @@ from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefus
 from pipeline.contract.events import Mention
 
 MAX_LINE: Final = 1_000_000  # bytes of one post with all that stands beside it
-MAX_ERROR: Final = 100_000  # bytes read of an answer that is an error
 MAX_BROKEN: Final = 50  # lines in a row that cannot be read: then it is no stream of X's
 LONGEST_WAIT: Final = 21_600.0
 
@@ -122,40 +119,14 @@ class XStream(Paid[XStreamSettings], StreamingConnector[XStreamSettings]):
 
     async def _lines(self) -> AsyncGenerator[list[bytes]]:
         """Yield the lines that have arrived together, empty ones too: they are signs of life."""
-        signed = await self.http.account.signed(self.http.post)
-        headers = {**signed.headers, "Accept-Encoding": "identity"}
-        timeout = httpx.Timeout(10.0, read=self.settings.silence)
-        held = b""
-        try:
-            async with self.http.client.stream(
-                "GET", self._url("/stream"), params=FIELDS, headers=headers, timeout=timeout
-            ) as response:
-                if response.status_code != 200:
-                    raise await self._refused(response)
-                async for part in response.aiter_raw():
-                    *lines, held = (held + part).split(b"\n")
-                    if len(held) > MAX_LINE:
-                        raise SourceUnavailableError(f"{self._where} sends a line without an end")
-                    yield [line.strip(b"\r ") for line in lines]
-        except httpx.ReadTimeout:
-            raise SourceUnavailableError(f"{self._where} has sent nothing for {self.settings.silence:g} s") from None
-        except httpx.TimeoutException:
-            raise SourceUnavailableError(f"{self._where} does not answer in time") from None
-        except httpx.HTTPError as error:
-            raise SourceUnavailableError(f"{self._where} cannot be reached: {words(error)}") from None
-
-    async def _refused(self, response: httpx.Response) -> EarshotError:
-        body = b""
-        async with asyncio.timeout(self.settings.silence):
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > MAX_ERROR:
-                    break
-        headers = {key.lower(): value for key, value in response.headers.items()}
-        answer = Answer(response.status_code, headers, body, self._url("/stream"))
-        secret = self.settings.token.get_secret_value()
-        found = self.judge(answer) or error_for(answer, self.clock(), [secret])
-        return found or SourceUnavailableError(f"{self._where} answers in another way ({response.status_code})")
+        held_back = b""
+        parts = held.parts(self, self._url("/stream"), silence=self.settings.silence, params=FIELDS)
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                *lines, held_back = (held_back + part).split(b"\n")
+                if len(held_back) > MAX_LINE:
+                    raise SourceUnavailableError(f"{self._where} sends a line without an end")
+                yield [line.strip(b"\r ") for line in lines]
 
     def _read(self, lines: list[bytes], known: str | None, ours: set[str]) -> tuple[Page, EarshotError | None]:
         """Return what lines say to us, and the end of the stream where one announces it."""
