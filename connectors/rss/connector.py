@@ -6,7 +6,6 @@ unchanged feed costs next to nothing.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -16,19 +15,19 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention
+from connectors.rss import asking
 from connectors.rss.entries import (
     author_of,
     body_of,
     digest,
-    entries,
     global_id,
     is_reply,
     language_of,
+    read,
     time_of,
     title_of,
 )
 from pipeline.config.model import Duration
-from pipeline.contract.errors import InvalidMessageError, SourceUnavailableError
 from pipeline.contract.events import Kind, Mention
 
 
@@ -69,32 +68,17 @@ class Rss(PollingConnector[RssSettings]):
 
     async def fetch(self, cursor: str | None) -> Page:
         known = _cursor(cursor)
-        if known.get("url") != self.settings.url:
-            known = {}
         self.http.max_body = self.settings.max_bytes
-        address = known.get("moved_to") or self.settings.url
-        answer = await self.http.get_bytes(address, etag=known.get("etag"), last_modified=known.get("last_modified"))
-        if answer.is_unchanged:
+        asked = await asking.ask(self.http, self.settings.url, known if known.get("url") == self.settings.url else {})
+        if asked.feed is None:
             return Page(cursor=cursor)
-        try:
-            # in a thread: a feed of some megabytes takes seconds, and other sources share this loop
-            rows = await asyncio.to_thread(lambda: list(entries(answer.body, answer.headers)))
-        except InvalidMessageError as error:
-            raise SourceUnavailableError(f"{self.instance}: {error}") from None
-        moved_to = answer.moved_to and answer.url
-        kept = {
-            "url": self.settings.url,
-            "etag": answer.headers.get("etag"),
-            "last_modified": answer.headers.get("last-modified"),
-            "moved_to": moved_to or known.get("moved_to"),
-        }
-        page = self.page(rows, json.dumps({key: value for key, value in kept.items() if value}))
+        page = self.page(asked.feed.rows, json.dumps({"url": self.settings.url, **asked.marks}))
         oldest_first = sorted(page.mentions, key=lambda found: found.created_at)
         return Page(oldest_first, page.cursor if page.mentions or cursor else cursor, rejected=page.rejected)
 
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(entry, now) for entry in entries(body))
+        return cls.unique(cls.attempt(entry, now) for entry in read(body).rows)
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:

@@ -6,7 +6,8 @@ import hashlib
 import io
 import re
 from calendar import timegm
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -24,11 +25,19 @@ URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCE: Final = re.compile(rb"#([xX]?)([0-9a-fA-F]{4,8});")
 
 
-def entries(body: bytes, headers: Any = None) -> Iterator[dict[str, Any]]:
-    """Yield a feed's entries as it lists them. Raises InvalidMessageError when it is no feed.
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A feed that was read: what it says of itself, and its entries as it lists them."""
+
+    head: Any
+    rows: list[dict[str, Any]]
+
+
+def read(body: bytes, headers: Mapping[str, str] | None = None) -> Feed:
+    """Return a feed. Raises InvalidMessageError when it is none.
 
     The bytes go in as a file: a body that begins with an address must not be fetched. Entities are not expanded by
-    feedparser's reader, HTML is made safe by it.
+    feedparser's reader, HTML is made safe by it. A feed of some megabytes takes seconds.
     """
     body = _REFERENCE.sub(_whole, body)
     sent = {"content-type": headers["content-type"]} if headers and "content-type" in headers else None
@@ -40,7 +49,7 @@ def entries(body: bytes, headers: Any = None) -> Iterator[dict[str, Any]]:
         raise InvalidMessageError("what the address sends is no RSS or Atom feed")
     for entry in parsed.entries:
         entry["earshot_feed"] = parsed.feed
-        yield entry
+    return Feed(parsed.feed, parsed.entries)
 
 
 def _whole(reference: re.Match[bytes]) -> bytes:
