@@ -141,3 +141,11 @@ def place(url: str) -> str:
         return SAFE.sub("", f"{parsed.host}{f':{parsed.port}' if parsed.port else ''}{parsed.path}")[:200] or "?"
     except (httpx.InvalidURL, TypeError, ValueError, UnicodeError):
         return "the address"
+
+
+def without(url: str, params: Mapping[str, str]) -> str:
+    """Return an address without these parameters."""
+    parsed = httpx.URL(url)
+    for name in params:
+        parsed = parsed.copy_remove_param(name)
+    return str(parsed)

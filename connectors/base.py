@@ -2,7 +2,7 @@
 
 A connector declares `name`, `settings_type` and `to_mention`, and has one of three forms: it is asked
 (`PollingConnector.fetch`), it holds a connection open (`StreamingConnector.listen`), or it is called
-(`PushConnector.serve`). Each gives `Page`s: mentions, oldest first, and the cursor to go on from.
+(`PushConnector.serve`). One that is called may be asked as well. Each gives `Page`s: mentions, oldest first, and the cursor to go on from.
 """
 
 from __future__ import annotations
@@ -214,6 +214,10 @@ class PollingConnector(Connector[SettingsT]):
         """
         raise NotImplementedError
 
+    def due_in(self, now: datetime) -> float | None:  # noqa: ARG002 - most are asked as often as they have something new
+        """Return the seconds until it is to be asked again, where the source says so; None where news decide."""
+        return None
+
     async def check(self) -> str:
         page = await self.fetch(None)
         newest = max((mention.created_at for mention in page.mentions), default=None)
@@ -250,7 +254,14 @@ Listening = Callable[[str], None]
 
 
 class PushConnector(Connector[SettingsT]):
-    """A source that calls us."""
+    """A source that calls us.
+
+    One that is a `PollingConnector` as well is asked beside it, from when it listens or cannot. Then `fetch` alone moves
+    the cursor; pages that are brought have none.
+    """
+
+    def resume(self, cursor: str | None) -> None:
+        """Take up the cursor of the last page that was committed, before anybody is let in."""
 
     async def serve(self, publish: Publish, listening: Listening) -> None:
         """Serve until cancelled. Calls `listening(address)` once requests are accepted.

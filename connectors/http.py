@@ -30,6 +30,7 @@ from connectors.answers import (
     hidden,
     place,
     said_by,
+    without,
 )
 from connectors.auth import Signed
 from connectors.bodies import Inflate, is_inside, words
@@ -61,6 +62,7 @@ DEFAULT_HOLD: Final = 30.0  # seconds for which nobody asks a place that has ask
 HOMEPAGE: Final = "https://github.com/earshot/earshot"
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
+_SAME_METHOD: Final = (307, 308)
 
 
 def user_agent(contact: str | None) -> str:
@@ -173,11 +175,13 @@ class Http:
         cost: Cost | None = None,
         bucket: str = "",
         anonymous: bool = False,
+        resends: bool = False,
     ) -> Answer:
         """Return the answer to any request.
 
         It carries the account's credential unless it is `anonymous`, and waits for its turn under the account's limits,
-        of which it uses `cost` besides one request; `bucket` names a limit of its own. Raises what `meaning`, the
+        of which it uses `cost` besides one request; `bucket` names a limit of its own. With `resends` its body may go on to
+        where a 307 or 308 says; else redirects of a GET alone are followed. Raises what `meaning`, the
         connector's `judge` or the table in `connectors.answers` say, RateLimitedError when its turn is far off, and
         BrokerUnavailableError when what it uses cannot be written down.
         """
@@ -197,6 +201,7 @@ class Http:
                     json=json,
                     data=data,
                     content=content,
+                    resends=resends,
                 )
             except RateLimitedError as error:
                 self.account.hold(DEFAULT_HOLD if error.retry_after is None else error.retry_after, key)
@@ -257,7 +262,7 @@ class Http:
             async with asyncio.timeout(self._total_timeout):
                 answer = await self._follow(method, url, where, **given)
             if signed.params:
-                answer = replace(answer, url=_without(answer.url, signed.params))
+                answer = replace(answer, url=without(answer.url, signed.params))
             left = pacing.quota(answer.headers, self._clock())
             outcome = "ok"
             error = self._meant(answer, meaning)
@@ -288,13 +293,16 @@ class Http:
         error = meaning(answer, now) if meaning is not None else None
         return error or self.judge(answer) or error_for(answer, now, [*self._secrets, *self.account.secrets])
 
-    async def _follow(self, method: str, url: str, where: _Place | None, **given: Any) -> Answer:
-        """Follow redirects of GET requests: never from https to http, never inwards, without our headers elsewhere."""
+    async def _follow(
+        self, method: str, url: str, where: _Place | None, *, resends: bool = False, **given: Any
+    ) -> Answer:
+        """Follow redirects: never from https to http, never inwards, without our headers elsewhere."""
+        followed = _REDIRECTS if method == "GET" else _SAME_METHOD if resends else ()
         permanent = True
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._once(method, url, **given)
             target = answer.headers.get("location")
-            if answer.status not in _REDIRECTS or not target or method != "GET":
+            if answer.status not in followed or not target:
                 return Answer(answer.status, answer.headers, answer.body, answer.url, url if permanent and _ else None)
             permanent = permanent and answer.status in (301, 308)
             old = httpx.URL(answer.url)
@@ -385,11 +393,3 @@ def _key(url: str, bucket: str) -> str:
         return f"{parsed.host}:{parsed.port or ''}/{bucket}"
     except (httpx.InvalidURL, TypeError, ValueError, UnicodeError):
         return f"/{bucket}"
-
-
-def _without(url: str, params: Mapping[str, str]) -> str:
-    """Return an address without these parameters."""
-    parsed = httpx.URL(url)
-    for name in params:
-        parsed = parsed.copy_remove_param(name)
-    return str(parsed)

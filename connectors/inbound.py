@@ -14,7 +14,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from aiohttp import ClientConnectionError, web
 from pydantic import Field, field_validator
@@ -41,6 +41,10 @@ class NotAcceptedError(Exception):
         super().__init__(message)
         self.status = status
         self.more = more
+
+
+class IgnoredError(Exception):
+    """A request whose sender has not proved to be the source, and is not to learn so: answered as one that is taken."""
 
 
 def is_same(wanted: str, given: str) -> bool:
@@ -90,6 +94,9 @@ InboundT = TypeVar("InboundT", bound=InboundSettings)
 class Inbound(PushConnector[InboundT]):
     """A source that calls us over HTTP."""
 
+    is_named: ClassVar[bool] = False
+    """Whether requests also come to addresses right below `path`, whose last part says what each is about."""
+
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self._waiting = 0
@@ -102,12 +109,24 @@ class Inbound(PushConnector[InboundT]):
         """
         raise NotImplementedError
 
+    async def taken_at(self, name: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - most have one address
+        """Return the same of a request to `path` and `name`, which is empty at `path` itself."""
+        return await self.taken(headers, body, now)
+
     def challenge(self, query: Mapping[str, str]) -> str:
         """Return what to answer to a GET with which a source makes sure of the address; an object in JSON goes as JSON.
 
         Raises NotAcceptedError.
         """
         raise NotImplementedError
+
+    def challenge_at(self, name: str, query: Mapping[str, str]) -> str:  # noqa: ARG002 - most have one address
+        """Return the same of a GET to `path` and `name`."""
+        return self.challenge(query)
+
+    def receipt(self, page: Page) -> dict[str, Any]:
+        """Return what a sender is told of what was taken."""
+        return {"accepted": len(page.mentions)}
 
     async def serve(self, publish: Publish, listening: Listening) -> None:
         for outcome in OUTCOMES:
@@ -117,9 +136,11 @@ class Inbound(PushConnector[InboundT]):
             return await self._answer(request, publish)
 
         app = web.Application(client_max_size=self.settings.max_body)
-        app.router.add_post(self.settings.path, answer)
-        if type(self).challenge is not Inbound.challenge:
-            app.router.add_get(self.settings.path, self._meet, allow_head=False)
+        paths = [self.settings.path, *([f"{self.settings.path.rstrip('/')}/{{name}}"] if self.is_named else [])]
+        for path in paths:
+            app.router.add_post(path, answer)
+            if self._is_challenged:
+                app.router.add_get(path, self._meet, allow_head=False)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING)
         await runner.setup()
         try:
@@ -130,6 +151,11 @@ class Inbound(PushConnector[InboundT]):
         finally:
             await runner.cleanup()
             await asyncio.sleep(0)  # what was closed is gone in the loop's next turn
+
+    @property
+    def _is_challenged(self) -> bool:
+        kind = type(self)
+        return kind.challenge is not Inbound.challenge or kind.challenge_at is not Inbound.challenge_at
 
     async def _bind(self, runner: web.AppRunner) -> None:
         """Begin to accept requests. Raises ConfigError when the address cannot be had."""
@@ -149,7 +175,7 @@ class Inbound(PushConnector[InboundT]):
 
     async def _meet(self, request: web.Request) -> web.Response:
         try:
-            text = self.challenge(request.query)
+            text = self.challenge_at(request.match_info.get("name", ""), request.query)
             kind = "application/json" if text.startswith("{") else "text/plain"
             return web.Response(text=text, content_type=kind)
         except NotAcceptedError as error:
@@ -165,6 +191,8 @@ class Inbound(PushConnector[InboundT]):
         except NotAcceptedError as error:
             outcome = "unsigned" if error.status in UNSIGNED else "invalid"
             return self._respond(outcome, error.status, str(error), **error.more)
+        except IgnoredError:
+            return self._respond("unsigned", 200, **self.receipt(Page()))
         except RetriableError:
             return self._respond("unavailable", 503, "the mentions cannot be kept now; send them again")
         except (ClientConnectionError, ConnectionError):
@@ -189,18 +217,18 @@ class Inbound(PushConnector[InboundT]):
             return self._respond("slow", 408, f"the body took longer than {READ_TIMEOUT:g} s")
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                page = await self.taken(request.headers, body, now)
+                page = await self.taken_at(request.match_info.get("name", ""), request.headers, body, now)
                 await publish(page)
         except TimeoutError:  # it may be kept yet; when it comes again it is known by its id
             return self._respond("unavailable", 503, "the mentions are not kept yet; send them again")
-        return self._respond("accepted", 200, accepted=len(page.mentions))
+        return self._respond("accepted", 200, **self.receipt(page))
 
     def _respond(self, outcome: str, status: int, error: str | None = None, **more: Any) -> web.Response:
         self._count(outcome)
         said = {**({"error": error} if error else {}), **more}
         headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
         response = web.json_response(said, status=status, headers=headers)
-        if outcome != "accepted":  # what is left of the body is not waited for
+        if status != 200:  # what is left of the body is not waited for
             response.force_close()
         return response
 

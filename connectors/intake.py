@@ -6,7 +6,7 @@ While Kafka is away every sender is told so at once, and the source stays open: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Sequence
 from typing import Any, Final
 
 from connectors.base import Gap, Listening, Page, PushConnector
@@ -96,6 +96,18 @@ async def serve(connector: PushConnector[Any], intake: Intake, listening: Listen
             await ended(committing)
 
 
+async def side_by_side(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Do all of these until one ends or fails, then end the others. Raises what that one raises."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            await ended(task)
+
+
 async def ended(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait until it has ended, however it does."""
     task.cancel()
@@ -104,7 +116,7 @@ async def ended(task: asyncio.Task[None]) -> None:
         task.exception()  # was told already, or comes of the cancelling
 
 
-def together(pages: Sequence[Page], seen: Container[str], cursor: str | None) -> tuple[Page, list[str], int]:
+def together(pages: Sequence[Page], seen: Container[str]) -> tuple[Page, list[str], int]:
     """Return pages that were brought to us as one, the names of its deliveries, and how many mentions were repeats.
 
     A delivery whose mark is among `seen`, or that is there twice, is left out.
@@ -124,7 +136,7 @@ def together(pages: Sequence[Page], seen: Container[str], cursor: str | None) ->
     gaps = [page.gap for page in taken if page.gap is not None]
     whole = Page(
         [mention for page in taken for mention in page.mentions],
-        cursors[-1] if cursors else cursor,
+        cursors[-1] if cursors else None,
         gap=Gap(min(g.since for g in gaps), max(g.until for g in gaps), gaps[0].reason) if gaps else None,
         rejected=[part for page in taken for part in page.rejected],
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -58,6 +59,7 @@ STEADY: Final = 60.0  # seconds a stream must last before its losses are no long
 CONFIG_WAIT: Final = 60.0  # a source that calls us and cannot listen tries again: whoever has its port may let go
 
 Wait = Callable[[float], Any]
+Turn = Callable[[], Coroutine[Any, Any, float]]
 
 
 class Runner:
@@ -93,6 +95,9 @@ class Runner:
         self._empty = 0
         self._saved_at: datetime | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._address: str | None = None  # where a source that calls us finds us
+        self._settled = asyncio.Event()  # whether that is known, one way or the other
+        self._waits_until: datetime | None = None
         self.hearing = Hearing(self.name, connector.name, metrics)
         self.memory = Memory(self.name, connector.name, connector.rereads) if connector.rereads is not None else None
         connector.http.on_wait = self._waits_for_its_turn
@@ -129,34 +134,37 @@ class Runner:
         found = await self.publisher.start()
         self.position = Position(self.name, self.connector.seen_limit, found)
         self.hearing.resume(found)
-        wait = (found.waits_until - self._clock()).total_seconds() if found and found.waits_until else 0.0
-        if wait > 0 and not self._failures:
+        self._waits_until = found.waits_until if found and not self._failures else None
+        if not isinstance(self.connector, PushConnector):  # who calls us does so meanwhile
+            await self._waited()
+
+    async def _waited(self) -> None:
+        """Wait for as long as the source has asked before a restart."""
+        until, self._waits_until = self._waits_until, None
+        wait = (until - self._clock()).total_seconds() if until is not None else 0.0
+        if wait > 0:
             self.state.to(SourceState.WAITING, f"the source has asked to wait; asked again in {pacing.span(wait)}")
             await self._limited(min(wait, pacing.MAX_WAIT))
 
     async def _listen_and_reread(self) -> None:
-        """Listen, and beside it read again what was published, until one of both ends with an error."""
-        if self.memory is None:
-            await self._listen()
+        """Listen in every form the connector has, and read again what was published, until one ends with an error."""
+        works = [self._listen(turn) for turn in self._turns()]
+        if self.memory is not None:
+            rereader = Rereader(
+                self.connector,
+                self.memory,
+                self.publisher.remembered,
+                self._reread,
+                clock=self._clock,
+                chance=self._chance,
+                wait=self._rest,
+                log=self._log,
+            )
+            works.append(rereader.run())
+        if len(works) == 1:
+            await works[0]
             return
-        rereader = Rereader(
-            self.connector,
-            self.memory,
-            self.publisher.remembered,
-            self._reread,
-            clock=self._clock,
-            chance=self._chance,
-            wait=self._rest,
-            log=self._log,
-        )
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(rereader.run())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                await intake.ended(task)
+        await intake.side_by_side(works)
 
     def _waits_for_its_turn(self, seconds: float, why: str) -> None:
         self.hearing.limited(seconds)
@@ -166,9 +174,11 @@ class Runner:
         self.hearing.limited(seconds)
         await self._wait(seconds)
 
-    async def _listen(self) -> None:
-        """Go on from the position, whatever form the connector has; an error of the source is waited out here."""
-        turn = self._turn()
+    async def _listen(self, turn: Turn) -> None:
+        """Go on from the position, turn by turn; an error of the source is waited out here."""
+        if turn == self._poll and isinstance(self.connector, PushConnector):
+            await self._settled.wait()  # what is asked for may be brought at once
+            await self._waited()
         while True:
             try:
                 await self._wait(await turn())
@@ -192,17 +202,16 @@ class Runner:
             except (SourceRefusedError, ConfigError) as error:
                 self._failures += 1
                 self.state.to(SourceState.REFUSED, str(error))
-                seconds = CONFIG_WAIT if isinstance(self.connector, PushConnector) else REFUSED_WAIT
+                self._settled.set()
+                seconds = CONFIG_WAIT if turn == self._serve else REFUSED_WAIT
                 await self._wait(seconds * (0.9 + 0.2 * self._chance()))
 
-    def _turn(self) -> Callable[[], Any]:
-        if isinstance(self.connector, PollingConnector):
-            return self._poll
-        if isinstance(self.connector, StreamingConnector):
-            return self._stream
-        if isinstance(self.connector, PushConnector):
-            return self._serve
-        raise ConfigError(f"{type(self.connector).__name__} is neither a polling, a streaming nor a push connector")
+    def _turns(self) -> list[Turn]:
+        forms = ((PushConnector, self._serve), (StreamingConnector, self._stream), (PollingConnector, self._poll))
+        found: list[Turn] = [turn for form, turn in forms if isinstance(self.connector, form)]
+        if not found:
+            raise ConfigError(f"{type(self.connector).__name__} is neither a polling, a streaming nor a push connector")
+        return found
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
@@ -224,6 +233,8 @@ class Runner:
         self._empty = 0 if fresh else self._empty + 1
         if page.is_full and (fresh or moved):
             return pacing.within(0.0, connector.http.quota, self._clock())
+        if (due_in := connector.due_in(self._clock())) is not None:
+            return due_in
         settings = connector.settings
         interval, slowest = (
             (settings.poll_interval, settings.slowest_poll) if isinstance(settings, PollingSettings) else (60.0, 600.0)
@@ -254,18 +265,21 @@ class Runner:
         """Let the source call us; return only by an error."""
         connector = self.connector
         assert isinstance(connector, PushConnector)
-        address: str | None = None
 
         def listening(at: str) -> None:
-            nonlocal address
-            address, self._failures = at, 0
+            self._address, self._failures = at, 0
             self.state.to(SourceState.LISTENING, at)
+            self._settled.set()
 
         async def recover(error: BrokerUnavailableError) -> None:
             await self._until_kafka_is_back(error)
-            self.state.to(SourceState.LISTENING, address)
+            self.state.to(SourceState.LISTENING, self._address)
 
-        await intake.serve(connector, intake.Intake(self._commit_together, recover), listening)
+        connector.resume(self.position.cursor)
+        try:
+            await intake.serve(connector, intake.Intake(self._commit_together, recover), listening)
+        finally:
+            self._address = None
         raise SourceUnavailableError(f"the source {connector.name} listens no more")
 
     async def _until_kafka_is_back(self, error: BrokerUnavailableError) -> None:
@@ -275,7 +289,8 @@ class Runner:
             self.state.to(SourceState.WAITING, str(error))
             await self._wait(pacing.backoff(self._failures, self._chance(), longest=30.0))
             try:
-                await self._start()
+                async with self._one_at_a_time:
+                    await self._start()
             except BrokerUnavailableError as again:
                 error = again
             else:
@@ -284,15 +299,20 @@ class Runner:
 
     async def _commit_together(self, pages: Sequence[Page]) -> None:
         """Commit pages that were brought to us in one transaction, without deliveries that are known already."""
-        whole, deliveries, repeated = intake.together(pages, self.position.seen, self.position.cursor)
+        whole, deliveries, repeated = intake.together(pages, self.position.seen)
         self.metrics.mentions_received.labels(self.name).inc(repeated)
         self.metrics.mentions_repeated.labels(self.name).inc(repeated)
-        self._heard(await self.publish(whole, deliveries))
+        self._heard(await self.publish(whole, deliveries), is_steady=not isinstance(self.connector, PollingConnector))
 
-    async def publish(self, page: Page, deliveries: Sequence[str] = ()) -> int:
-        """Commit a page and its checkpoint; return how many mentions were new."""
+    async def publish(self, page: Page, deliveries: Sequence[str] | None = None) -> int:
+        """Commit a page and its checkpoint; return how many mentions were new.
+
+        One that was brought, with the names of its `deliveries`, and without a cursor leaves the cursor where it is.
+        """
         async with self._one_at_a_time:
             now = self._clock()
+            if deliveries is not None and page.cursor is None:
+                page = replace(page, cursor=self.position.cursor)
             page = within_limits(page)
             fresh = self._stamped(self.position.fresh(page.mentions))
             ends = range(MAX_PAGE, len(fresh), MAX_PAGE)
@@ -302,7 +322,7 @@ class Runner:
             last = fresh[ends[-1] if ends else 0 :]
             coverage = self.hearing.told(page, fresh, now)
             if last or page.rejected or coverage or self._is_due(page, now):
-                position_after = self.position.after(page.mentions, page.cursor, now, deliveries)
+                position_after = self.position.after(page.mentions, page.cursor, now, deliveries or ())
                 await self._commit(last, position_after, coverage, page.rejected)
             for one in page.mentions:
                 self.connector.raw.pop(one.id, None)
@@ -370,3 +390,5 @@ class Runner:
         self.metrics.source_last_success.labels(self.name).set(self._clock().timestamp())
         if not isinstance(self.connector, PushConnector):
             self.state.to(SourceState.LISTENING)
+        elif is_steady and self._address is not None:  # where it is asked as well and did not answer
+            self.state.to(SourceState.LISTENING, self._address)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from connectors import registry
-from connectors.base import Connector, PushConnector, StreamingConnector
+from connectors.base import Connector, PollingConnector, PushConnector, StreamingConnector
 from pipeline.contract.errors import ConfigError
 
 FILE: Final = Path(__file__).with_name("README.md")
@@ -52,7 +52,7 @@ def row(kind: type[Connector[Any]], passed: str = NOT_RUN) -> tuple[str, ...]:
 def form_of(kind: type[Connector[Any]]) -> str:
     """Return who begins: we ask, it streams, or it calls us."""
     if issubclass(kind, PushConnector):
-        return "push"
+        return "push and pull" if issubclass(kind, PollingConnector) else "push"
     return "stream" if issubclass(kind, StreamingConnector) else "pull"
 
 

@@ -54,10 +54,14 @@ def test_what_is_missing_is_said(monkeypatch, tmp_path, capsys):
 
 
 def test_who_begins_is_seen_from_the_form():
-    assert [table.form_of(kind) for kind in (PollingConnector, StreamingConnector, PushConnector)] == [
+    class Both(PushConnector, PollingConnector):
+        pass
+
+    assert [table.form_of(kind) for kind in (PollingConnector, StreamingConnector, PushConnector, Both)] == [
         "pull",
         "stream",
         "push",
+        "push and pull",
     ]
 
 
