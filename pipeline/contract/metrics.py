@@ -67,6 +67,12 @@ class Metrics:
         self.source_last_success = gauge(
             "earshot_source_last_success_timestamp_seconds", "When a source last answered.", "connector"
         )
+        self.source_feeds = gauge(
+            "earshot_source_feeds",
+            "Feeds of a source by how they are heard: pushed, polled, failing.",
+            "connector",
+            "state",
+        )
         self.source_last_mention = gauge(
             "earshot_source_last_mention_timestamp_seconds", "created_at of the newest mention heard.", "connector"
         )

@@ -20,15 +20,18 @@ class Caller:
         self.run, self._session = run, session
         self._url = str(run.states[-1][1])
 
-    async def post(self, body: Any, headers: Mapping[str, str]) -> int:
-        """Send a body, bytes or what becomes JSON; return the status."""
+    async def post(self, body: Any, headers: Mapping[str, str], name: str = "") -> int:
+        """Send a body, bytes or what becomes JSON, to the address of this name; return the status."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        async with self._session.post(self._url, data=data, headers=headers) as answer:
+        async with self._session.post(self._at(name), data=data, headers=headers) as answer:
             return answer.status
 
-    async def get(self, **query: str) -> tuple[int, str, str]:
+    def _at(self, name: str) -> str:
+        return f"{self._url}/{name}" if name else self._url
+
+    async def get(self, name: str = "", /, **query: str) -> tuple[int, str, str]:
         """Ask with a query; return the status, the kind of content, and the text."""
-        async with self._session.get(self._url, params=query) as answer:
+        async with self._session.get(self._at(name), params=query) as answer:
             return answer.status, answer.content_type, await answer.text()
 
 

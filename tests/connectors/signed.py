@@ -12,6 +12,8 @@ from typing import Any
 from connectors.base import Connector
 from connectors.google_business_push.connector import GoogleBusinessPush
 from connectors.webhook.signature import keys_of, sign
+from connectors.websub.connector import WebSub
+from connectors.websub.subscriptions import Subscription
 from tests.connectors import kit, test_google
 
 Headers = dict[str, str]
@@ -51,18 +53,35 @@ SIGNERS: dict[str, Callable[[bytes], Headers]] = {
 }
 
 
-def deliveries(kind: type[Connector[Any]]) -> tuple[list[tuple[bytes, Headers]], Connector[Any]]:
-    """Return the requests that bring the example, and the connector that takes them.
+def deliveries(kind: type[Connector[Any]]) -> tuple[list[tuple[bytes, Headers, str]], Connector[Any]]:
+    """Return the requests that bring the example, and the connector that takes them: bodies, headers, names.
+
+    A name is what the address ends with, where each thing has an address of its own.
 
     A source that calls us and is not here has no proof in these tests: add how it signs to SIGNERS.
     """
     if kind is GoogleBusinessPush:  # it is told of a review, and asks for it
         told = test_google.notified({"review": f"{test_google.LOCATION}/reviews/r1"})
         business = test_google.Business(test_google.review(1, 60))
-        return [(told, {"authorization": f"Bearer {test_google.token()}"})], kit.make(kind, business)
+        return [(told, {"authorization": f"Bearer {test_google.token()}"}, "")], kit.make(kind, business)
+    if kind is WebSub:  # it has asked a hub, and finds nothing new itself
+        feed = {"url": "https://feeds.example.org/news.xml", "hub": "https://hub.example.org/"}
+        made = kit.make(kind, kit.answering(kit.example(kind, "empty").read_bytes()), feeds=[feed])
+        assert isinstance(made, WebSub)
+        return [pushed(made, kit.example(kind, "page").read_bytes())], made
     body = kit.example(kind, "page").read_bytes()
     bodies = [body]
     if kind.name in ("meta-webhook", "telegram-webhook"):  # the example holds several calls
         found = json.loads(body)
         bodies = [json.dumps(one).encode() for one in (found if isinstance(found, list) else found["result"])]
-    return [(one, SIGNERS[kind.name](one)) for one in bodies], kit.make(kind)
+    return [(one, SIGNERS[kind.name](one), "") for one in bodies], kit.make(kind)
+
+
+def pushed(made: WebSub, body: bytes, method: str = "sha256") -> tuple[bytes, Headers, str]:
+    """Return what a hub sends that has been asked for the first of the feeds: a body, headers, a name."""
+    feed = made.settings.feeds[0].url
+    one = Subscription(feed, "https://hub.example.org/", feed, asked=kit.NOW.timestamp())
+    made._book.put(one)
+    mark = hmac.new(made._book.secret(one).encode(), body, method).hexdigest()
+    headers = {"X-Hub-Signature": f"{method}={mark}", "Content-Type": "application/atom+xml"}
+    return body, headers, made._book.form(one)["hub.callback"].rpartition("/")[2]

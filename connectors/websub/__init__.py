@@ -1,0 +1,1 @@
+"""RSS and Atom feeds, pushed by the hubs they name."""
