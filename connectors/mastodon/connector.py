@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
-from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -43,12 +42,12 @@ class MastodonSettings(PollingSettings):
     @field_validator("server")
     @classmethod
     def _address(cls, value: str) -> str:
-        return (value if "://" in value else f"https://{value}").rstrip("/")
+        return statuses.address(value)
 
     @field_validator("tags")
     @classmethod
     def _bare(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(tag.strip().lstrip("#").lower() for tag in value if tag.strip("# ")))
+        return statuses.bare_tags(value)
 
 
 class Mastodon(PollingConnector[MastodonSettings]):
@@ -80,7 +79,9 @@ class Mastodon(PollingConnector[MastodonSettings]):
             if start and is_more and order(top) > order(start):
                 walk[tag] = top
             found |= {
-                str(row.get("uri") or id(row)): row for row in map(statuses.original, rows) if self._is_heard(row)
+                str(row.get("uri") or id(row)): row
+                for row in map(statuses.original, rows)
+                if statuses.is_heard(row, indexable_only=self.settings.indexable_only)
             }
         page = self.page(statuses.with_threads(found.values()), cursor)
         return Page(
@@ -92,22 +93,17 @@ class Mastodon(PollingConnector[MastodonSettings]):
 
     async def _timeline(self, tag: str, min_id: str | None) -> list[Row]:
         """Return the answer's texts: the oldest above `min_id`, the newest of all without one."""
-        path = f"tag/{quote(tag, safe='')}" if tag else "public"
-        params = {"limit": str(LIMIT), **({"min_id": min_id} if min_id else {})}
+        path, params = statuses.timeline(tag, min_id, LIMIT)
         token = reveal(self.settings.token)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = await self.http.get_json(f"{self.settings.server}/api/v1/timelines/{path}", params, headers)
+            answer = await self.http.get_json(f"{self.settings.server}{path}", params, headers)
         except SourceRefusedError as error:
             hint = "" if token else "; a server that shows its timelines to its people only wants a `token`"
             raise SourceRefusedError(f"{error}{hint}") from None
         if not isinstance(answer.json, list):
             raise SourceUnavailableError(f"{self.instance}: the answer is no timeline")
         return [row for row in answer.json if isinstance(row, dict)]
-
-    def _is_heard(self, row: Row) -> bool:
-        is_open = not self.settings.indexable_only or (row.get("account") or {}).get("indexable") is True
-        return statuses.is_public(row) and is_open
 
     async def cursor_at(self, since: datetime) -> str | None:
         newest = {}

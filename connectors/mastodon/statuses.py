@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from connectors import reading
 from pipeline.contract.events import Author, Engagement
@@ -70,6 +70,34 @@ def original(row: Row) -> Row:
 def is_public(row: Row) -> bool:
     """Whether a text was written for all to read."""
     return row.get("visibility", "public") in ("public", "unlisted")
+
+
+def is_heard(row: Row, *, indexable_only: bool) -> bool:
+    """Whether a text was written for all, and by an author who agrees to be found where only such are wanted."""
+    return is_public(row) and (not indexable_only or reading.mapping(row.get("account")).get("indexable") is True)
+
+
+def number_in(native: str, server: str) -> str | None:
+    """Return the number of a text on the server whose own it is; None for those of others."""
+    number = native.rpartition("/")[2]
+    is_own = native.startswith(f"{server}/") and f"/statuses/{number}" in native and time_of(number) is not None
+    return number if is_own else None
+
+
+def address(server: str) -> str:
+    """Return the address of a server, as people write it."""
+    return (server if "://" in server else f"https://{server}").rstrip("/")
+
+
+def bare_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return hash tags as the API takes them, each once."""
+    return tuple(dict.fromkeys(tag.strip().lstrip("#").lower() for tag in tags if tag.strip("# ")))
+
+
+def timeline(tag: str, min_id: str | None, limit: int) -> tuple[str, dict[str, str]]:
+    """Return path and parameters of a timeline: the oldest texts above `min_id`, the newest of all without one."""
+    path = "/api/v1/timelines/" + (f"tag/{quote(tag, safe='')}" if tag else "public")
+    return path, {"limit": str(limit), **({"min_id": min_id} if min_id else {})}
 
 
 def with_threads(rows: Iterable[Row]) -> list[Row]:

@@ -46,7 +46,7 @@ class MastodonSearchSettings(PollingSettings):
     @field_validator("server")
     @classmethod
     def _address(cls, value: str) -> str:
-        return (value if "://" in value else f"https://{value}").rstrip("/")
+        return statuses.address(value)
 
 
 class MastodonSearch(PollingConnector[MastodonSearchSettings]):

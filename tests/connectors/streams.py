@@ -145,24 +145,26 @@ class HttpStream(Stream):
         self.headers.append(request.headers)
         if self.refusal is not None:
             return web.json_response(self.refusal[1], status=self.refusal[0])
-        number, sent, position = len(self.asked), 0, 0
+        number, sent, position = len(self.asked), 0, self.begins_at(request)
         response = web.StreamResponse()
         await response.prepare(request)
         self.open += 1
+        if self.frames or self.beat is not None:
+            await response.write(self.greeting)
         beaten = asyncio.get_running_loop().time()
         try:
             while request.transport is not None and not request.transport.is_closing():
-                while position < len(self.frames):
-                    frame = self.frames[position]
+                while position < len(frames := self.frames_for(request)):
+                    frame = frames[position]
                     position += 1
                     if self.misbehave is not None:
                         await self.misbehave(self, _Response(request), number, sent)  # type: ignore[arg-type]  # closes
-                    await response.write((frame.encode() if isinstance(frame, str) else frame) + b"\r\n")
+                    await response.write(self.wire(frame.encode() if isinstance(frame, str) else frame))
                     sent += 1
                     self.sent += 1
                 if self.beat is not None and asyncio.get_running_loop().time() - beaten >= self.beat:
                     beaten = asyncio.get_running_loop().time()
-                    await response.write(b"\r\n")
+                    await response.write(self.sign_of_life)
                     self.beats += 1
                 await asyncio.sleep(0.005)
         except ConnectionError:
@@ -171,12 +173,30 @@ class HttpStream(Stream):
             self.open -= 1
         return response
 
+    greeting = b""
+    sign_of_life = b"\r\n"
+
+    def wire(self, frame: bytes) -> bytes:
+        """How a frame is written."""
+        return frame + b"\r\n"
+
+    def frames_for(self, request: web.Request) -> list[str | bytes]:
+        """What this request is sent."""
+        return self.frames
+
+    def begins_at(self, request: web.Request) -> int:
+        """From which frame on this request is sent them."""
+        return 0
+
+    def route(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/2/tweets/search/stream", self._lines)
+        router.add_route("*", "/2/tweets/search/stream/rules", self._rules)
+        router.add_get("/2/tweets/search/recent", self._search)
+
     @contextlib.asynccontextmanager
     async def running(self) -> Any:
         app = web.Application()
-        app.router.add_get("/2/tweets/search/stream", self._lines)
-        app.router.add_route("*", "/2/tweets/search/stream/rules", self._rules)
-        app.router.add_get("/2/tweets/search/recent", self._search)
+        self.route(app.router)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -188,8 +208,70 @@ class HttpStream(Stream):
             await asyncio.sleep(0)
 
 
+class EventStream(HttpStream):
+    """The streams of Mastodon as server-sent events, and its timelines, which are asked for what was missed.
+
+    Frames are written here as its WebSocket has them, `{"event": …, "payload": …}`; one that is no such thing is sent as
+    the data of an update. With `by_tag` each tag has frames of its own. `timelines` has rows by tag, oldest first.
+    """
+
+    greeting = b":)\n"
+    sign_of_life = b":thump\n"
+
+    def __init__(self, frames: list[str | bytes] | None = None) -> None:
+        super().__init__(frames)
+        self.by_tag: dict[str, list[str | bytes]] | None = None
+        self.repeats = True  # whether a new connection is sent what others were: no server does
+        self.timelines: dict[str, list[dict[str, Any]]] = {}
+        self.knows_min_id = True
+        self.statuses: dict[str, dict[str, Any]] = {}
+        self.streaming: str | None = None  # where the server says that it streams; None: it is too old to say
+        self.fetched: list[tuple[str, dict[str, str]]] = []
+
+    def frames_for(self, request: web.Request) -> list[str | bytes]:
+        return self.frames if self.by_tag is None else self.by_tag[request.query.get("tag", "")]
+
+    def begins_at(self, request: web.Request) -> int:
+        return 0 if self.repeats else len(self.frames_for(request))
+
+    def wire(self, frame: bytes) -> bytes:
+        try:
+            found = json.loads(frame)
+            event, payload = found["event"], found["payload"].encode()
+        except (ValueError, KeyError, TypeError):
+            event, payload = "update", frame
+        return f"event: {event}\n".encode() + b"data: " + payload + b"\n\n"
+
+    async def _timeline(self, request: web.Request) -> web.Response:
+        self.fetched.append((request.path, dict(request.query)))
+        rows = self.timelines.get(request.match_info.get("tag", ""), [])
+        above, limit = request.query.get("min_id"), int(request.query["limit"])
+        if above is not None and self.knows_min_id:
+            rows = [row for row in rows if (len(row["id"]), row["id"]) > (len(above), above)][:limit]
+        return web.json_response(rows[-limit:][::-1])
+
+    async def _status(self, request: web.Request) -> web.Response:
+        self.fetched.append((request.path, {}))
+        row = self.statuses.get(request.match_info["number"])
+        return web.json_response(row or {"error": "Record not found"}, status=200 if row else 404)
+
+    async def _instance(self, _: web.Request) -> web.Response:
+        if self.streaming is None:
+            return web.json_response({"error": "Not Found"}, status=404)
+        return web.json_response({"configuration": {"urls": {"streaming": self.streaming}}})
+
+    def route(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/api/v1/streaming/{path:.*}", self._lines)
+        router.add_get("/api/v1/timelines/tag/{tag}", self._timeline)
+        router.add_get("/api/v1/timelines/public", self._timeline)
+        router.add_get("/api/v1/statuses/{number}", self._status)
+        router.add_get("/api/v2/instance", self._instance)
+
+
 def stream_of(kind: Any, frames: list[str | bytes] | None = None) -> Stream:
     """The server for a streaming connector: over a WebSocket, or over HTTP where its addresses say so."""
+    if kind.name == "mastodon-stream":
+        return EventStream(frames)
     is_http = str(kind.settings_type.model_fields["endpoints"].default[0]).startswith("http")
     return HttpStream(frames) if is_http else Stream(frames)
 

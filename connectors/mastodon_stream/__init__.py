@@ -1,0 +1,1 @@
+"""Mastodon: posts as they are written, edited and deleted."""
