@@ -3,6 +3,8 @@
 A `Mention` is one text by one author at one address. The field names map to ActivityStreams 2.0 (posts, comments)
 and schema.org Review (reviews); `mapping.md` beside this file says how. Instants are aware UTC `datetime` and end
 in `_at`. Unknown fields are ignored when read, so that a field can be added without breaking older readers.
+
+`gc=False`: of these there are many, and values hold no cycles, so Python's collector need not walk through them.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Kind(StrEnum):
     MESSAGE = "message"
 
 
-class Author(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Author(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Who wrote it, as far as the source says. All fields are optional: feeds often give a name only."""
 
     id: str | None = None  # the source's own id of the account
@@ -55,7 +57,7 @@ class Author(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bot: bool | None = None  # whether the source marks it as automated
 
 
-class Rating(Struct, frozen=True, kw_only=True):
+class Rating(Struct, frozen=True, kw_only=True, gc=False):
     """Stars, with the scale they were given on (schema.org Rating: ratingValue, bestRating, worstRating)."""
 
     value: float  # the stars given
@@ -63,7 +65,7 @@ class Rating(Struct, frozen=True, kw_only=True):
     worst: float = 1.0  # the least that can be given
 
 
-class Engagement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Engagement(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Counts at the time of collection; they only ever grow old."""
 
     likes: int | None = None  # approvals of any kind
@@ -73,7 +75,7 @@ class Engagement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     views: int | None = None  # times it was shown
 
 
-class Mention(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Mention(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One text by one author at one address.
 
     `id` is `source:native_id`. `revision` grows with each edit (0 first; an edit's time in epoch milliseconds where
@@ -156,7 +158,7 @@ class Priority(StrEnum):
     LOW = "low"
 
 
-class Sentiment(Struct, frozen=True, kw_only=True):
+class Sentiment(Struct, frozen=True, kw_only=True, gc=False):
     """`score` is -1 to 1; `vader` is vaderSentiment's compound, null where the language is not English."""
 
     label: Label  # negative, neutral or positive
@@ -165,14 +167,14 @@ class Sentiment(Struct, frozen=True, kw_only=True):
     confidence: Share = 0.5  # how sure the label is
 
 
-class Towards(Struct, frozen=True, kw_only=True):
+class Towards(Struct, frozen=True, kw_only=True, gc=False):
     """What a mention of several brands says of one of them."""
 
     label: Label  # negative, neutral or positive
     score: Polarity  # -1 to 1
 
 
-class Fired(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fired(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One rule or model term that spoke, and what it said. `terms` are the words it saw."""
 
     name: str  # the rule or term
@@ -181,7 +183,7 @@ class Fired(Struct, frozen=True, kw_only=True, omit_defaults=True):
     terms: tuple[str, ...] = ()  # the words it saw
 
 
-class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why a mention went where it went; enough to repeat the decision later."""
 
     by: str  # "rule:<name>", "model", "review", "quarantine", "discard"
@@ -197,7 +199,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deep: str | None = None  # the version of the stronger sentiment model, where it had its say
 
 
-class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False):
+class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False, gc=False):
     """A mention with what triage decided: the value on `mentions-enriched` and `department-*`. Every key is written."""
 
     outcome: Outcome  # what triage did with it
@@ -216,7 +218,7 @@ class JudgedMention(Mention, frozen=True, kw_only=True, omit_defaults=False):
     judged_at: Instant | None = None  # when triage decided
 
 
-class Counts(Struct, kw_only=True, omit_defaults=True):
+class Counts(Struct, kw_only=True, omit_defaults=True, gc=False):
     """How often, in one slice of `pulse`. Additive: two can be summed field by field."""
 
     mentions: int = 0  # all of them
@@ -227,7 +229,7 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     reach: int = 0  # sum of the authors' followers
 
 
-class Top(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Top(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A mention worth quoting in an alert, without its author's name."""
 
     id: str  # `source:native_id`

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from struct import unpack_from
 from typing import Any, Final
 
@@ -37,10 +37,11 @@ _LONGEST: Final = 40  # letters of a word worth keeping
 MOST_MARKS: Final = 2
 """Batches that can be undone: one whose transaction is under way, and the next one."""
 
-Step = tuple[Callable[..., None], tuple[Any, ...]]
+Step = tuple[Any, ...]
+"""What undoes something: a method of `Memory` and its arguments."""
 
 
-class Remembered(Struct, frozen=True, kw_only=True):
+class Remembered(Struct, frozen=True, kw_only=True, gc=False):
     """What became of a mention when it was last judged."""
 
     revision: int
@@ -49,16 +50,13 @@ class Remembered(Struct, frozen=True, kw_only=True):
     story: str | None = None
 
 
-class _Story:
+class _Story(Struct, eq=False, gc=False):
     """A story: its id, the sketch of the text that began it, and how often it stands in the queue."""
 
-    __slots__ = ("id", "keys", "queued", "sketch")
-
-    def __init__(self, story_id: str, smallest: bytes, keys: tuple[int, ...]) -> None:
-        self.id = story_id
-        self.sketch = smallest
-        self.keys = keys
-        self.queued = 0
+    id: str
+    sketch: bytes
+    keys: tuple[int, ...]
+    queued: int = 0
 
 
 class Mark:
@@ -84,6 +82,8 @@ class _Hashes(dict[str, int]):
 
 class _LongHashes(dict[str, int | None]):
     """Word to its hash where it is long and of letters, None where not: C code picks the words that make most stories."""
+
+    rare = (_MAX_CACHED, _LONGEST, _SHORT)  # for the compiled part
 
     def __missing__(self, word: str) -> int | None:
         if len(self) >= _MAX_CACHED:
@@ -122,7 +122,7 @@ class Memory:
         """Remember a judged mention; the oldest is forgotten when there are more than `limit`."""
         event = (mention_id, remembered)
         if self._steps is not None:
-            self._steps.append((self._unremember, (mention_id, self._latest.get(mention_id))))
+            self._steps.append((Memory._unremember, mention_id, self._latest.get(mention_id)))
         self._events.append(event)
         self._latest[mention_id] = remembered
         if len(self._events) > self._limit:
@@ -134,7 +134,7 @@ class Memory:
         if is_latest:
             del self._latest[mention_id]
         if self._steps is not None:
-            self._steps.append((self._unforget, (event, is_latest)))
+            self._steps.append((Memory._unforget, event, is_latest))
 
     # --------------------------------------------------------------------------------------------- stories
 
@@ -175,17 +175,17 @@ class Memory:
             self._put(best, None)
             return best.id
         story = _Story(_digest(" ".join(words)), smallest, keys)
-        self._put(story, [index.get(key) for key in keys] if self._steps is not None else None)
+        self._put(story, tuple(map(index.get, keys)) if self._steps is not None else None)
         for key in keys:
             index[key] = story
         return story.id
 
-    def _put(self, story: _Story, replaced: list[_Story | None] | None) -> None:
+    def _put(self, story: _Story, replaced: tuple[_Story | None, ...] | None) -> None:
         """Put a story at the end of the queue; `replaced` is what its keys led to before, None for a known story."""
         story.queued += 1
         self._queue.append(story)
         if self._steps is not None:
-            self._steps.append((self._unput, (story, replaced)))
+            self._steps.append((Memory._unput, story, replaced))
         if len(self._queue) > self._max_stories:
             self._drop()
 
@@ -199,7 +199,7 @@ class Memory:
                     del self._index[key]
                     gone.append(key)
         if self._steps is not None:
-            self._steps.append((self._undrop, (story, gone)))
+            self._steps.append((Memory._undrop, story, gone))
 
     # ------------------------------------------------------------------------------------------------ undo
 
@@ -221,8 +221,8 @@ class Memory:
 
     def _take_back(self, mark: Mark) -> None:
         while mark.steps:
-            step, arguments = mark.steps.pop()
-            step(*arguments)
+            step, *arguments = mark.steps.pop()
+            step(self, *arguments)
 
     def _unremember(self, mention_id: str, before: Remembered | None) -> None:
         self._events.pop()
@@ -236,7 +236,7 @@ class Memory:
         if was_latest:
             self._latest[event[0]] = event[1]
 
-    def _unput(self, story: _Story, replaced: list[_Story | None] | None) -> None:
+    def _unput(self, story: _Story, replaced: tuple[_Story | None, ...] | None) -> None:
         self._queue.pop()
         story.queued -= 1
         for key, before in zip(story.keys, replaced, strict=True) if replaced is not None else ():

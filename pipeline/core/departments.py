@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Final
+
+from msgspec import Struct
 
 from pipeline.config.model import Department, Route, Routing
 from pipeline.contract.events import Priority
 from pipeline.core.routing.shipped import CANONICAL
 
 REVIEW: Final = "review"
+_share: Final = itemgetter(1)
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ NO_ORDERS: Final = Orders()
 """What is said where no route matched; shared, so never changed."""
 
 
-class Placing(NamedTuple):
+class Placing(Struct, frozen=True, gc=False):
     """Where a mention goes: `by` as in `Decision`, `nearly` the department that came next."""
 
     departments: tuple[str, ...]
@@ -81,13 +85,13 @@ class Departments:
 
     def place(self, shares: Mapping[str, float], said: Orders) -> Placing:
         """Return where a mention goes, given the shares of the four shipped departments and what routes say."""
+        if not said.to and not said.not_to:
+            return self._by_shares(shares)
         ranked = sorted(shares, key=shares.__getitem__, reverse=True)
-        named = [name for name in said.to if name not in said.not_to] if said.to else []
+        named = [name for name in said.to if name not in said.not_to]
         if named:
             nearly = self._first(ranked, {*named, *said.not_to})
             return Placing(tuple(named), f"rule:{said.to[named[0]]}", nearly, 1.0)
-        if not said.not_to:
-            return self._by_shares(ranked, shares)
         standing = [(names, shares[canonical]) for canonical in ranked if (names := self._open(canonical, said))]
         if not standing:
             return Placing((REVIEW,), REVIEW, None, 0.0)
@@ -100,15 +104,15 @@ class Departments:
             names = (*names, *further)
         return Placing(names, "model", self._first(ranked, {*names, *said.not_to}), best)
 
-    def _by_shares(self, ranked: Sequence[str], shares: Mapping[str, float]) -> Placing:
+    def _by_shares(self, shares: Mapping[str, float]) -> Placing:
         """Return where the shares alone place a mention, as for most: the same as with orders that forbid nothing."""
+        ranked = sorted(shares.items(), key=_share, reverse=True)
         names: tuple[str, ...] = ()
         best = 0.0
-        for canonical in ranked:
+        for canonical, share in ranked:
             further = self.of[canonical]
             if not further:
                 continue
-            share = shares[canonical]
             if not names:
                 if share < self._review_below:
                     return Placing((REVIEW,), REVIEW, further[0], share)

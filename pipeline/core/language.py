@@ -12,7 +12,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from msgspec import Struct
 
 from pipeline.core.signs import has_sign, set_of_ranges
 from pipeline.core.votes import SCALE, table_of, votes
@@ -237,7 +239,7 @@ By = Literal["declared", "words", "script", "model", "unknown"]
 Model = Callable[[str], tuple[str, float]]
 
 
-class Language(NamedTuple):
+class Language(Struct, frozen=True, gc=False):
     """`code` is ISO 639-1 (639-3 where there is none), `und` when unclear; `by` says what settled it."""
 
     code: str

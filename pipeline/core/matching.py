@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from pipeline.config.model import Config
 from pipeline.contract.events import Mention
 from pipeline.core.query.fields import FIELDS
@@ -24,24 +26,22 @@ _MAYBE: Final = "maybe:"
 _NONE: Final[Matched] = {}
 
 
-class Early:
+def _is_prefixed(name: str) -> bool:
+    return ":" in name
+
+
+class Early(Struct, frozen=True, gc=False):
     """What the first walk found: `brands` with their terms, and all of it under prefixed names.
 
     `has_more` says whether there is more than brands.
     """
 
-    __slots__ = ("all", "brands", "has_more")
+    all: Matched
+    brands: Matched
+    has_more: bool = False
 
-    def __init__(self, found: Matched, *, has_more: bool) -> None:
-        self.all = found
-        self.brands = found
-        self.has_more = False
-        if has_more:
-            for name in found:
-                if ":" in name:
-                    self.has_more = True
-                    self.brands = {name: terms for name, terms in found.items() if ":" not in name}
-                    break
+
+_EARLY_OF_NONE: Final = Early(_NONE, _NONE)
 
 
 class Queries:
@@ -75,8 +75,13 @@ class Queries:
     def early(self, mention: Mention, facts: Mapping[str, object] = _NONE) -> Early:
         """Return the brands a mention is about, and what else the first walk found."""
         if self._early is None:
-            return Early(_NONE, has_more=False)
-        return Early(self._early.match(mention, facts=facts), has_more=self._has_more)
+            return _EARLY_OF_NONE
+        found = self._early.match(mention, facts=facts)
+        if not found:
+            return _EARLY_OF_NONE
+        if self._has_more and any(map(_is_prefixed, found)):
+            return Early(found, {name: terms for name, terms in found.items() if not _is_prefixed(name)}, has_more=True)
+        return Early(found, found)
 
     def needs_facts(self, early: Early) -> bool:
         """Whether a route may still match that asks for what triage finds out."""

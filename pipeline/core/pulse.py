@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from heapq import nsmallest
 from itertools import compress, islice
@@ -72,7 +72,7 @@ class _Slot:
         self.intents: dict[str, int] = {}
         self.campaigns: dict[str, Counts] = {}
         self.authors: set[int] = set()
-        self.stories: Counter[str] = Counter()
+        self.stories: dict[str, int] = {}
         self.terms: Counter[str] = Counter()
         self.top: list[Top] = []
 
@@ -92,7 +92,7 @@ class PulseBatch:
         reach = (author.followers or 0) if author else 0
         who = (author.id or author.handle) if author else None
         sketch = crc32(f"{judged.source}:{who}".encode("utf-8", "replace")) if who else None
-        at, source, backfill = minute(judged), judged.source, judged.backfill
+        at, source, backfill, story = minute(judged), judged.source, judged.backfill, judged.story
         terms: set[str] | None = None
         for brand in judged.brands or (ALL,):
             key = (brand, source, at, backfill)
@@ -108,8 +108,8 @@ class PulseBatch:
                 _count(slot.campaigns.setdefault(campaign, Counts()), feeling, reach)
             if sketch is not None:
                 slot.authors.add(sketch)
-            if judged.story:
-                slot.stories[judged.story] += 1
+            if story:
+                slot.stories[story] = slot.stories.get(story, 0) + 1
             read = self._read.get((brand, source, backfill), 0)
             if read < ENOUGH_TERMS:
                 self._read[brand, source, backfill] = read + 1
@@ -225,7 +225,7 @@ def _top(quoted: Iterable[Top]) -> tuple[Top, ...]:
     return tuple(sorted({one.id: one for one in quoted}.values(), key=lambda one: (-one.reach, one.id))[:MOST_TOP])
 
 
-def _most(counted: Counter[str], most: int) -> dict[str, int]:
+def _most(counted: Mapping[str, int], most: int) -> dict[str, int]:
     if len(counted) <= most:
         return dict(counted)
     return dict(nsmallest(most, counted.items(), key=lambda pair: (-pair[1], pair[0])))

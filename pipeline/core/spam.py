@@ -43,28 +43,37 @@ _PREMIUM: Final = re.compile(
     r"\b0[89]\d{2} ?\d{3} ?\d{2} ?\d{1,3}\b|\b070\d{8}\b|\b80009\d{5}\b|\b0[89]\d{8,9}\w?", re.IGNORECASE
 )
 _ORDER: Final = re.compile(r"\b(?:txt|text|send|sms)\s+[\"'(]?\w+[\"')]?\s+(?:to|2)[: ]*\d{4,6}\b", re.IGNORECASE)
-_SHORT: Final = re.compile(r"\b(?:txt|text|send|sms|call|to|on)\b.{0,40}?\b[4-9]\d{4}\b", re.IGNORECASE | re.DOTALL)
-# What _SHORT ends with, and what _TARIFF begins with but for what is asked beside it.
-_CODE_OR_PENCE: Final = re.compile(r"\b[4-9]\d{4}\b|\d ?[pP]")
+_CODE: Final = re.compile(r"(?<!\w)[4-9][0-9]{4}(?!\w)")
+_ASKED: Final = re.compile(r"\b(?:txt|text|send|sms|call|to|on)\b", re.IGNORECASE)
+_NEAR: Final = 40  # characters between what is asked and the short code
+_LONGEST_ASKED: Final = 4
 _LONG_S: Final = "\u017f"  # an s where case is ignored
-_TARIFF: Final = re.compile(
-    r"\d ?p(?:ence)? ?(?:/|per|a|pm|min|msg|txt|sms)|ppm|£ ?\d[\d.]* ?(?:/|per|a) ?(?:min|wk|week|msg|txt|month)|\b150p|po ?box",
-    re.IGNORECASE,
-)
+_PENCE_FOR: Final = re.compile(
+    r"[0-9] ?p(?:ence)? ?(?:/|(?:per|a|pm)\b|min|msg|txt|sms)", re.IGNORECASE
+)  # what a call or a message costs
+_POUNDS_FOR: Final = re.compile(r"£ ?\d[\d.]* ?(?:/|per|a) ?(?:min|wk|week|msg|txt|month)", re.IGNORECASE)
 _COIN: Final = re.compile(
     r"\b(?:airdrop|presale|memecoin|shitcoin|forex|binary options|btc|eth|usdt|nft mint|whitelist spot|100x)\b|\$[A-Z]{3,6}\b"
 )
 
 
+_ANY, _SHORT_CODE, _PENCE, _COSTLY = 1, 2, 4, 8
 _LIKELY: Final = re.compile("[0-9](?:[0-9]{4}| ?[pP]|/[mwMW])")
+_OF_PENCE: Final = re.compile("[0-9] ?[pP]")
+_OF_PREMIUM: Final = re.compile(r"(?<!\w)(?:0[789][0-9]|80009)")
 
 
-def has_number_twin(text: str) -> bool:
-    """Return whether there may be one of _NUMBERS: most texts have none, and that is seen sooner."""
-    return _LIKELY.search(text) is not None
+def numbers_twin(text: str) -> int:
+    """Return a sum that says which numbers a text has.
+
+    1 if there may be one of _NUMBERS, 2 a _CODE, 4 pence, 8 a premium number. Most texts have none, and that is seen
+    sooner than with what is asked afterwards.
+    """
+    asked = ((_LIKELY, _ANY), (_CODE, _SHORT_CODE), (_OF_PENCE, _PENCE), (_OF_PREMIUM, _COSTLY))
+    return sum(said for pattern, said in asked if pattern.search(text) is not None)
 
 
-_has_number: Final[Callable[[str], bool]] = pick("has_number", has_number_twin)
+_numbers: Final[Callable[[str], int]] = pick("numbers", numbers_twin)
 
 
 class Spam(NamedTuple):
@@ -131,8 +140,9 @@ def score(text: str, words: Sequence[str]) -> Spam:
     signs = shipped().find(words)
     if signs or (len(words) <= FEW_WORDS and WRAPPED not in text and ("http" in text or "www." in text.lower())):
         _judge_links(text, signs)
-    if "£" in text or _has_number(text):
-        _judge_numbers(text, signs)
+    numbers = _numbers(text)
+    if numbers or "£" in text:
+        _judge_numbers(text, numbers, signs)
     if not signs:
         return _CLEAN
     strongest = max(signs.values())
@@ -162,29 +172,43 @@ def _judge_links(text: str, signs: dict[str, float]) -> None:
         signs["link"] = 0.5 + (1.0 if links > 2 else 0.0)
 
 
-def _judge_numbers(text: str, signs: dict[str, float]) -> None:
+def _judge_numbers(text: str, numbers: int, signs: dict[str, float]) -> None:
     """Add what telephone numbers, short codes and tariffs say.
 
     What a pattern cannot do without is looked for first: many texts have an order number, few have one of these, and a
     pattern that ignores case costs ten times as much as what is asked before it.
     """
     lower = text.lower()
-    is_short = _CODE_OR_PENCE.search(text) is not None
     has_pounds = "£" in text
     found: dict[str, float] = {}
-    if ("08" in text or "09" in text or "070" in text or "80009" in text) and _PREMIUM.search(text) is not None:
+    if numbers & _COSTLY and _PREMIUM.search(text) is not None:
         found["premium number"] = 1.6
     if ("text" in lower or "txt" in lower or "send" in lower or "sms" in lower or _LONG_S in text) and _ORDER.search(
         text
     ) is not None:
         found["text to a number"] = 2.0
-    elif is_short and _SHORT.search(text) is not None:
+    elif numbers & _SHORT_CODE and _asks_for_code(text):
         found["short code"] = 1.3
-    if (is_short or has_pounds or "ppm" in lower or "po box" in lower or "pobox" in lower) and _TARIFF.search(
-        text
-    ) is not None:
+    if (
+        "ppm" in lower
+        or "150p" in lower
+        or "po box" in lower
+        or "pobox" in lower
+        or (numbers & _PENCE and _PENCE_FOR.search(text) is not None)
+        or (has_pounds and _POUNDS_FOR.search(text) is not None)
+    ):
         found["tariff"] = 1.4
     if found and (has_pounds or _NUMBERS.search(text) is not None):
         signs.update(found)
     if has_pounds and signs:
         signs["price"] = 0.5
+
+
+def _asks_for_code(text: str) -> bool:
+    """Whether somebody is to call, write or send to a short code: both stand near each other."""
+    for code in _CODE.finditer(text):
+        start = code.start()
+        for asked in _ASKED.finditer(text, max(0, start - _NEAR - _LONGEST_ASKED), start):
+            if start - asked.end() <= _NEAR:
+                return True
+    return False

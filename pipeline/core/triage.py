@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline.config.model import Config, Route
@@ -67,8 +67,7 @@ _NONE: Final[Matched] = {}
 _NO_TOWARDS: Final[dict[str, Towards]] = {}
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct, gc=False):
     """What the steps before the decision found in a mention."""
 
     mention: Mention

@@ -95,7 +95,7 @@ static PyMethodDef functions[] = {
     {"sketch", FAST(earshot_sketch), "Twin: pipeline.core.sketch.sketch_twin"},
     {"in_common", FAST(earshot_in_common), "Twin: pipeline.core.sketch.in_common_twin"},
     {"has_sign", FAST(earshot_has_sign), "Twin: pipeline.core.signs.has_sign_twin"},
-    {"has_number", earshot_has_number, METH_O, "Twin: pipeline.core.spam.has_number_twin"},
+    {"numbers", earshot_numbers, METH_O, "Twin: pipeline.core.spam.numbers_twin"},
     {"replaced", FAST(earshot_replaced), "Twin: pipeline.core.signs.replaced_twin"},
     {"places", FAST(earshot_places), "Twin: pipeline.core.query.vocabulary.places_twin"},
     {"rounded", FAST(earshot_rounded), "Twin: pipeline.core.native.rounded_twin"},
@@ -109,13 +109,13 @@ static PyMethodDef functions[] = {
 static int
 begin(PyObject *module)
 {
-    return PyModule_AddIntConstant(module, "FORM", NATIVE_FORM);
+    return earshot_begin_rare() < 0 ? -1 : PyModule_AddIntConstant(module, "FORM", NATIVE_FORM);
 }
 
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, begin},
 #ifdef Py_mod_multiple_interpreters
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
 #endif
     {0, NULL},
 };

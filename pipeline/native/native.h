@@ -11,7 +11,7 @@
 #include <Python.h>
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
-#define NATIVE_FORM 5
+#define NATIVE_FORM 6
 
 /* Functions of the module. Each docstring names the twin. */
 PyObject *earshot_words(PyObject *module, PyObject *text);
@@ -24,7 +24,7 @@ PyObject *earshot_in_common(PyObject *module, PyObject *const *args, Py_ssize_t 
 PyObject *earshot_shares(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_rounded(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_has_sign(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *earshot_has_number(PyObject *module, PyObject *text);
+PyObject *earshot_numbers(PyObject *module, PyObject *text);
 PyObject *earshot_replaced(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_places(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_feeling(PyObject *module, PyObject *const *args, Py_ssize_t count);
@@ -51,5 +51,23 @@ PyObject *earshot_round(double value, int digits);
 
 /* Whether a word begins with one of a tuple of beginnings; -1 on error. */
 int earshot_begins(PyObject *word, PyObject *beginnings);
+
+/* rare.c: words that a table has not seen. */
+
+/* Once before anything else; -1 on error. */
+int earshot_begin_rare(void);
+
+/* Return a new reference to the tuple `rare` of a table, of that size: the most words it holds, the most letters of a word
+ * worth keeping, and what it knows. NULL without an error where the table is full or has none, with one on error. */
+PyObject *earshot_rare(PyObject *table, Py_ssize_t size);
+
+/* Keep what a new word says in a table that is not full, unless the word is long or a long number; -1 on error. */
+int earshot_keep(PyObject *table, PyObject *word, PyObject *value, PyObject *rare);
+
+/* Find what is left of a chunk of ASCII without these characters at its edges. */
+void earshot_between(PyObject *chunk, const char *edges, Py_ssize_t *start, Py_ssize_t *end);
+
+/* Return a part of a chunk of ASCII in lower case; NULL on error. */
+PyObject *earshot_lowered(PyObject *chunk, Py_ssize_t start, Py_ssize_t end);
 
 #endif

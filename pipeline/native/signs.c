@@ -50,34 +50,58 @@ is_digit(Py_UCS4 sign)
     return sign >= '0' && sign <= '9';
 }
 
-/* has_number(text) -> whether the text has five digits in a row, or a digit with ` p`, `p`, `/m` or `/w` behind it, of
- * either case. What it says no to has none of the numbers that advertisements have. */
-PyObject *
-earshot_has_number(PyObject *Py_UNUSED(module), PyObject *text)
+static int
+is_of_word(Py_UCS4 sign)
 {
+    return Py_UNICODE_ISALNUM(sign) || sign == '_';
+}
+
+/* Whether a run of three digits and more begins as numbers do that cost more than a call. */
+static int
+is_premium(int kind, const void *data, Py_ssize_t start, Py_ssize_t digits)
+{
+    Py_UCS4 first = PyUnicode_READ(kind, data, start), second = PyUnicode_READ(kind, data, start + 1);
+    return (first == '0' && second >= '7')
+        || (digits > 4 && first == '8' && second == '0' && PyUnicode_READ(kind, data, start + 2) == '0'
+            && PyUnicode_READ(kind, data, start + 3) == '0' && PyUnicode_READ(kind, data, start + 4) == '9');
+}
+
+/* numbers(text) -> what numbers a text has, as a sum: the twin says which. What has none of them has no number that
+ * advertisements have. */
+PyObject *
+earshot_numbers(PyObject *Py_UNUSED(module), PyObject *text)
+{
+    enum { ANY = 1, CODE = 2, PENCE = 4, PREMIUM = 8 };
     if (!PyUnicode_Check(text)) {
-        return PyErr_Format(PyExc_TypeError, "has_number() takes a text, not %.100s", Py_TYPE(text)->tp_name);
+        return PyErr_Format(PyExc_TypeError, "numbers() takes a text, not %.100s", Py_TYPE(text)->tp_name);
     }
     int kind = PyUnicode_KIND(text);
     const void *data = PyUnicode_DATA(text);
     Py_ssize_t length = PyUnicode_GET_LENGTH(text), digits = 0;
-    for (Py_ssize_t at = 0; at < length; at++) {
-        Py_UCS4 sign = PyUnicode_READ(kind, data, at);
+    long found = 0;
+    for (Py_ssize_t at = 0; at <= length; at++) {
+        Py_UCS4 sign = at < length ? PyUnicode_READ(kind, data, at) : ' ';
         if (is_digit(sign)) {
-            if (++digits == 5) {
-                Py_RETURN_TRUE;
-            }
+            digits++;
             continue;
         }
         if (digits) {
             Py_UCS4 next = at + 1 < length ? PyUnicode_READ(kind, data, at + 1) | 0x20 : 0;
-            if ((sign | 0x20) == 'p' || (sign == ' ' && next == 'p') || (sign == '/' && (next == 'm' || next == 'w'))) {
-                Py_RETURN_TRUE;
+            Py_ssize_t start = at - digits;
+            if ((sign | 0x20) == 'p' || (sign == ' ' && next == 'p')) {
+                found |= ANY | PENCE;
+            }
+            if (digits >= 5 || (sign == '/' && (next == 'm' || next == 'w'))) {
+                found |= ANY;
+            }
+            if (digits > 2 && (start == 0 || !is_of_word(PyUnicode_READ(kind, data, start - 1)))) {
+                found |= digits == 5 && PyUnicode_READ(kind, data, start) >= '4' && !is_of_word(sign) ? CODE : 0;
+                found |= is_premium(kind, data, start, digits) ? PREMIUM : 0;
             }
             digits = 0;
         }
     }
-    Py_RETURN_FALSE;
+    return PyLong_FromLong(found);
 }
 
 /* Append text[start:end] to the parts, unless it is empty, and steal nothing; -1 on error. */
@@ -134,6 +158,78 @@ done:
     return result;
 }
 
+#define EDGES ".,!?;:()[]{}\"*<>|~^=%$-" /* the twin's, as far as they are ASCII */
+#define LONGEST_WORD 100
+
+/* Whether letters and digits are all there is in a chunk of ASCII, and something is. */
+static int
+is_plain(const unsigned char *letters, Py_ssize_t start, Py_ssize_t end)
+{
+    Py_ssize_t at = start;
+    while (at < end && Py_ISALNUM(letters[at])) {
+        at++;
+    }
+    return at == end && start < end;
+}
+
+/* Whether a chunk is a web address, in small letters as most are: it has no positions. */
+static int
+is_address(const char *letters, Py_ssize_t length)
+{
+    return (length >= 8 && memcmp(letters, "https://", 8) == 0) || (length >= 7 && memcmp(letters, "http://", 7) == 0);
+}
+
+/* Whether a query may ask for a chunk of ASCII that is new: 0 where none does, 1 where the twin has to be asked, -1 on
+ * error. `plain` are the words that are asked for. */
+static int
+is_asked(PyObject *chunk, PyObject *plain)
+{
+    const unsigned char *letters = PyUnicode_1BYTE_DATA(chunk);
+    Py_ssize_t start, end;
+    earshot_between(chunk, EDGES, &start, &end);
+    int has_sign = start < end && (letters[start] == '#' || letters[start] == '@');
+    if (end - start > LONGEST_WORD || !is_plain(letters, start + has_sign, end)) {
+        return 1;
+    }
+    int asked = 0;
+    for (Py_ssize_t from = start; asked == 0 && from <= start + has_sign; from++) {
+        PyObject *form = earshot_lowered(chunk, from, end);
+        asked = form == NULL ? -1 : PySet_Contains(plain, form);
+        Py_XDECREF(form);
+    }
+    return asked;
+}
+
+/* Return a new reference to the positions of a chunk; NULL on error. */
+static PyObject *
+positions_of(PyObject *vocabulary, PyObject *chunk)
+{
+    PyObject *found = PyDict_GetItemWithError(vocabulary, chunk);
+    if (found != NULL || PyErr_Occurred()) {
+        return Py_XNewRef(found);
+    }
+    if (!PyUnicode_Check(chunk) || !PyUnicode_IS_ASCII(chunk)) {
+        return PyObject_GetItem(vocabulary, chunk);
+    }
+    if (is_address((const char *)PyUnicode_1BYTE_DATA(chunk), PyUnicode_GET_LENGTH(chunk))) {
+        return PyTuple_New(0);
+    }
+    PyObject *rare = earshot_rare(vocabulary, 4);
+    if (rare == NULL) {
+        return PyErr_Occurred() ? NULL : PyObject_GetItem(vocabulary, chunk);
+    }
+    PyObject *plain = PyTuple_GET_ITEM(rare, 2), *nothing = PyTuple_GET_ITEM(rare, 3);
+    int asked = plain == Py_None ? 1 : is_asked(chunk, plain);
+    if (asked > 0) {
+        found = PyObject_GetItem(vocabulary, chunk);
+    }
+    else if (asked == 0 && earshot_keep(vocabulary, chunk, nothing, rare) == 0) {
+        found = Py_NewRef(nothing);
+    }
+    Py_DECREF(rare);
+    return found;
+}
+
 /* places(chunk -> positions, chunks) -> the positions of all chunks, one after another */
 PyObject *
 earshot_places(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
@@ -151,7 +247,7 @@ earshot_places(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
         return NULL;
     }
     for (Py_ssize_t at = 0; at < PySequence_Fast_GET_SIZE(chunks); at++) {
-        PyObject *found = earshot_look_up(args[0], PySequence_Fast_GET_ITEM(chunks, at));
+        PyObject *found = positions_of(args[0], PySequence_Fast_GET_ITEM(chunks, at));
         if (found == NULL || !PyTuple_Check(found)) {
             if (found != NULL) {
                 PyErr_SetString(PyExc_TypeError, "positions are a tuple");

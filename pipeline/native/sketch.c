@@ -45,6 +45,35 @@ is_protocol(PyObject *word)
         && (PyUnicode_CompareWithASCIIString(word, "https") == 0 || PyUnicode_CompareWithASCIIString(word, "http") == 0);
 }
 
+/* Return a new reference to the hash of a word, None where it does not count; NULL on error. */
+static PyObject *
+hash_of(PyObject *table, PyObject *word)
+{
+    PyObject *found = PyDict_GetItemWithError(table, word);
+    if (found != NULL || PyErr_Occurred()) {
+        return Py_XNewRef(found);
+    }
+    PyObject *rare = PyUnicode_Check(word) ? earshot_rare(table, 3) : NULL;
+    if (rare == NULL) {
+        return PyErr_Occurred() ? NULL : PyObject_GetItem(table, word);
+    }
+    Py_ssize_t length = PyUnicode_GET_LENGTH(word), at = 0, few = PyLong_AsSsize_t(PyTuple_GET_ITEM(rare, 2));
+    while (at < length && Py_UNICODE_ISALPHA(PyUnicode_READ_CHAR(word, at))) {
+        at++;
+    }
+    if (PyErr_Occurred()) {
+        found = NULL;
+    }
+    else if (length > few && at == length) {
+        found = PyObject_GetItem(table, word);
+    }
+    else if (earshot_keep(table, word, Py_None, rare) == 0) {
+        found = Py_NewRef(Py_None);
+    }
+    Py_DECREF(rare);
+    return found;
+}
+
 /* sketch(table, words, words of an address behind its protocol) -> (different hashes, the smallest as bytes, words that
  * have one). The table has a word's hash, or None where the word does not count. */
 PyObject *
@@ -77,7 +106,7 @@ earshot_sketch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
             skip--;
             continue;
         }
-        PyObject *hash = earshot_look_up(args[0], word);
+        PyObject *hash = hash_of(args[0], word);
         if (hash == NULL) {
             goto done;
         }

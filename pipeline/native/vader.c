@@ -308,6 +308,60 @@ next_token(PyObject *text, Py_ssize_t *start, Py_ssize_t *end)
     return *start < at;
 }
 
+#define PUNCTUATION "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+/* Find the word in a token of ASCII: what is shorter than three letters without its punctuation is an emoticon. */
+static PyObject *
+word_of(PyObject *chunk, int *is_upper)
+{
+    Py_ssize_t start, end;
+    earshot_between(chunk, PUNCTUATION, &start, &end);
+    if (end - start <= 2) {
+        start = 0;
+        end = PyUnicode_GET_LENGTH(chunk);
+    }
+    int has_upper = 0, has_lower = 0;
+    for (Py_ssize_t at = start; at < end; at++) {
+        unsigned char letter = PyUnicode_1BYTE_DATA(chunk)[at];
+        has_upper |= Py_ISUPPER(letter) != 0;
+        has_lower |= Py_ISLOWER(letter) != 0;
+    }
+    *is_upper = has_upper && !has_lower;
+    return earshot_lowered(chunk, start, end);
+}
+
+/* Return a new reference to the class of a token; NULL on error. The twin is asked only for a new one that is in `known`,
+ * the words of which its table says something of its own. Of others the class is `otherwise`, where that is NULL the one of
+ * a plain word. */
+static PyObject *
+class_of(PyObject *table, PyObject *chunk, PyObject *otherwise)
+{
+    PyObject *found = PyDict_GetItemWithError(table, chunk);
+    if (found != NULL || PyErr_Occurred()) {
+        return Py_XNewRef(found);
+    }
+    PyObject *rare = PyUnicode_IS_ASCII(chunk) ? earshot_rare(table, 3) : NULL;
+    if (rare == NULL) {
+        return PyErr_Occurred() ? NULL : PyObject_GetItem(table, chunk);
+    }
+    int is_upper;
+    PyObject *word = word_of(chunk, &is_upper);
+    int is_known = word == NULL ? -1 : PySet_Contains(PyTuple_GET_ITEM(rare, 2), word);
+    if (is_known == 0 && otherwise == NULL) {
+        is_known = earshot_has(word, "n't");
+    }
+    if (is_known > 0) {
+        found = PyObject_GetItem(table, chunk);
+    }
+    else if (is_known == 0) {
+        PyObject *plain = otherwise != NULL ? otherwise : is_upper ? Py_False : Py_None;
+        found = earshot_keep(table, chunk, plain, rare) < 0 ? NULL : Py_NewRef(plain);
+    }
+    Py_XDECREF(word);
+    Py_DECREF(rare);
+    return found;
+}
+
 /* Classify the tokens of a text by one table or two. Each is made, looked up and freed before the next: the tokens of a
  * long text all at once would not fit into the processor's cache. `known` and `changed` count the classes that have to be
  * given back. -1 on error. */
@@ -321,9 +375,10 @@ classify(PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, P
         if (chunk == NULL) {
             return -1;
         }
-        if ((tokens[*known] = earshot_look_up(first, chunk)) != NULL) {
+        if ((tokens[*known] = class_of(first, chunk, NULL)) != NULL) {
+            PyObject *same = tokens[*known];
             ++*known;
-            if (others != tokens && (others[*changed] = earshot_look_up(second, chunk)) != NULL) {
+            if (others != tokens && (others[*changed] = class_of(second, chunk, same)) != NULL) {
                 ++*changed;
             }
         }

@@ -167,6 +167,40 @@ keep_longest(Hits *hits)
     hits->count = kept;
 }
 
+/* Return a new reference to what a word begins; NULL on error. One that is new is asked of the twin only where a wording
+ * may begin with it. */
+static PyObject *
+begins(PyObject *starts, PyObject *word)
+{
+    PyObject *found = PyDict_GetItemWithError(starts, word);
+    if (found != NULL || PyErr_Occurred()) {
+        return Py_XNewRef(found);
+    }
+    PyObject *rare = earshot_rare(starts, 5);
+    if (rare == NULL) {
+        return PyErr_Occurred() ? NULL : PyObject_GetItem(starts, word);
+    }
+    if (!PyDict_Check(PyTuple_GET_ITEM(rare, 2)) || !PyDict_Check(PyTuple_GET_ITEM(rare, 3))) {
+        PyErr_SetString(PyExc_TypeError, "starts know two dicts");
+        Py_DECREF(rare);
+        return NULL;
+    }
+    int is_known = PyDict_Contains(PyTuple_GET_ITEM(rare, 2), word);
+    if (is_known == 0) {
+        PyObject *beginning = PyUnicode_Substring(word, 0, PyLong_AsSsize_t(PyTuple_GET_ITEM(rare, 4)));
+        is_known = beginning == NULL ? -1 : PyDict_Contains(PyTuple_GET_ITEM(rare, 3), beginning);
+        Py_XDECREF(beginning);
+    }
+    if (is_known > 0) {
+        found = PyObject_GetItem(starts, word);
+    }
+    else if (is_known == 0 && earshot_keep(starts, word, Py_None, rare) == 0) {
+        found = Py_NewRef(Py_None);
+    }
+    Py_DECREF(rare);
+    return found;
+}
+
 int
 earshot_gather(PyObject *starts, PyObject *opening, PyObject *found, Hits *hits)
 {
@@ -193,7 +227,7 @@ earshot_gather(PyObject *starts, PyObject *opening, PyObject *found, Hits *hits)
         }
     }
     for (Py_ssize_t at = 0; at < length; at++) {
-        PyObject *begun = earshot_look_up(starts, words[at]);
+        PyObject *begun = begins(starts, words[at]);
         if (begun == NULL) {
             return -1;
         }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.language import UNKNOWN, FastText, Identifier, primary
+from pipeline.core.language import UNKNOWN, FastText, Identifier, Language, primary
 from pipeline.core.routing.wordings import words
 
 IDENTIFIER = Identifier()
@@ -50,7 +50,7 @@ def test_a_plain_sentence_is_recognised(text, code):
 
 
 def test_the_source_is_believed_where_nothing_contradicts_it():
-    assert identify("ok 👍", "de-AT") == ("de", 0.9, "declared")
+    assert identify("ok 👍", "de-AT") == Language("de", 0.9, "declared")
 
 
 def test_a_declared_language_is_kept_where_its_script_fits():

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from pipeline.contract.events import Mention
 from pipeline.core.query import fields
 from pipeline.core.query.parse import regex
@@ -19,27 +21,17 @@ Hits: TypeAlias = dict[int, str]
 """Numbers of the leaves a mention has, with how they are shown."""
 
 
-class Scene:
+class Scene(Struct, eq=False, gc=False):
     """One mention while queries are held against it, and what was computed about it."""
 
-    __slots__ = ("_raws", "facts", "known", "mention", "places", "tags", "text", "title")
-
-    def __init__(
-        self,
-        mention: Mention,
-        facts: Mapping[str, object],
-        text: Sequence[Place | None],
-        title: Sequence[Place | None],
-        tags: Sequence[Sequence[Place | None]],
-    ) -> None:
-        self.mention = mention
-        self.facts = facts
-        self.text = text
-        self.title = title
-        self.tags = tags
-        self.known: dict[int, bool] = {}
-        self.places: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-        self._raws: dict[str | None, tuple[bytes, ...]] = {}
+    mention: Mention
+    facts: Mapping[str, object]
+    text: Sequence[Place | None]
+    title: Sequence[Place | None]
+    tags: Sequence[Sequence[Place | None]]
+    known: dict[int, bool] = {}  # Struct copies it for each
+    places: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+    _raws: dict[str | None, tuple[bytes, ...]] = {}
 
     def raws(self, field: str | None) -> tuple[bytes, ...]:
         """Return the raw texts of a field in UTF-8; lone surrogates become question marks."""

@@ -130,6 +130,7 @@ class Vocabulary(dict[str, Places]):
         self._root = root
         self._plain = asked - wild
         self._wildcards = Wildcards(sorted(wild)) if wild else None
+        self.rare = (MAX_CHUNKS, MAX_CHUNK, None if wild else self._plain, _NOTHING)  # for the compiled part
         self._places: dict[Forms, Place] = {}
         self._before: dict[str, Places] = {}
 

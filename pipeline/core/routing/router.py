@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from pipeline.contract.events import Fired, Kind, Priority
 from pipeline.core.intents import COMPLAINING, Intent
@@ -23,7 +24,7 @@ _VERSION_DIGITS: Final = 12
 _SHOWN: Final = 3  # words shown as the reason of what was learned
 
 
-class Look(NamedTuple):
+class Look(Struct, frozen=True, gc=False):
     """The rules that fire on a text, with the wordings found, and what they say its author is after."""
 
     found: Mapping[int, list[str]]
@@ -31,8 +32,7 @@ class Look(NamedTuple):
     urgency: Priority | None
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct, gc=False):
     """What a text says about where it belongs. `sums` are before the softmax, in the order of CANONICAL."""
 
     rules: tuple[Fired, ...]
@@ -81,7 +81,7 @@ class Router:
 
         `look` is what `look` returned for it, `sentiment` is -1 to 1, `rating` 0 to 1.
         """
-        found, intents, urgency = look
+        found, intents = look.found, look.intents
         if self._both is not None:
             sums, fired, terms = leaning(
                 self._both, self._tables, found, intents, text, found_words, sentiment, rating, kind
@@ -92,7 +92,7 @@ class Router:
         if self.learner is not None:
             seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
             terms = (*terms, *self._recall(self.learner, seen, sums))
-        return Reading(fired, terms, intents, urgency, sums, shares(sums))
+        return Reading(fired, terms, intents, look.urgency, sums, shares(sums))
 
     def _add_model(self, seen: Seen, sums: list[float]) -> tuple[list[float], tuple[Fired, ...]]:
         (a, b, c, d), terms = self._model.judge(seen, sums)
@@ -110,7 +110,7 @@ class Router:
         kind: Kind,
     ) -> tuple[list[float], tuple[str, ...]]:
         """Return what rules and model say in log-odds (order: CANONICAL), and the names of the rules that fired."""
-        found, intents, _ = look
+        found, intents = look.found, look.intents
         by_rules, _ = self._rules.speak(found)
         sums, _ = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
         return [value / TEMPERATURE for value in sums], tuple(self._rules.rules[index].name for index in found)

@@ -136,6 +136,7 @@ class Starts(dict[str, _Start | None]):
         self._prefixes: dict[str, list[tuple[str, Node]]] = {}  # by their first letters: rare words are new every time
         for prefix, node in root[1]:
             self._prefixes.setdefault(prefix[:_PREFIX_LEAST], []).append((prefix, node))
+        self.rare = (_REMEMBERED, _LONGEST, root[0], self._prefixes, _PREFIX_LEAST)  # for the compiled part
 
     def __missing__(self, word: str) -> _Start | None:
         if len(self) >= _REMEMBERED:

@@ -59,6 +59,7 @@ class Tokens(dict[str, Seen]):
         self._original = original
         self._lexicon = lexicon
         self._known = original.named | lexicon.keys()
+        self.rare = (CACHE, LONGEST, self._known)  # for the compiled part
 
     def __missing__(self, raw: str) -> Seen:
         token = self._classify(raw)

@@ -162,6 +162,7 @@ class _Changed(dict[str, Seen]):
         self._first = first
         self._own = own
         self._changes = frozenset(changes)
+        self.rare = (CACHE, LONGEST, self._changes)  # for the compiled part
 
     def __missing__(self, raw: str) -> Seen:
         stripped = raw.strip(string.punctuation)
