@@ -50,6 +50,10 @@ class UnavailableError(SourceUnavailableError):
         self.retry_after = retry_after
 
 
+class CredentialError(SourceRefusedError):
+    """The credential is not taken, or not any more, under whatever status: one that can be renewed is, once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a source answered. Header names are lower-case; `url` is where it was found after redirects."""

@@ -23,6 +23,7 @@ from connectors.account import Account
 from connectors.answers import (
     SAFE,
     Answer,
+    CredentialError,
     Meaning,
     UnavailableError,
     as_json,
@@ -268,7 +269,8 @@ class Http:
             error = self._meant(answer, meaning)
             if error is not None:
                 outcome = _outcome(error)
-                if where is not None and answer.status == 401 and isinstance(error, SourceRefusedError):
+                is_credential = isinstance(error, CredentialError) or answer.status == 401
+                if where is not None and is_credential and isinstance(error, SourceRefusedError):
                     raise _NotLetInError(str(error), signed.token)
                 if where is not None or not isinstance(error, SourceRefusedError):
                     raise error
