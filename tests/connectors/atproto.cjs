@@ -3,6 +3,7 @@
 // JavaScript: @atproto/sync reads the real `com.atproto.sync.subscribeRepos`, checks signatures and proofs and takes the
 // records out of their CAR files; what comes out is written here in Jetstream's frames (version 1).
 // Argument: where the program of @atproto/dev-env lies. Prints the addresses as one line of JSON; ends with its input.
+const { createServer } = require("node:http");
 const { createRequire } = require("node:module");
 const from = createRequire(require("node:fs").realpathSync(process.argv[2]));
 const { TestNetworkNoAppView } = from("./index.js");
@@ -30,9 +31,47 @@ function frame(event) {
   return { ...base, kind: "commit", commit: { rev, operation, collection, rkey, ...written } };
 }
 
+// What the PDS asks for posts, in place of Bluesky's AppView, which wants a PostgreSQL and a Redis: a search over the words
+// of what the firehose has told, sorted as the network sorts. Only the PDS may ask, with a token that it has signed.
+function appView(frames) {
+  const shown = () => {
+    const found = new Map();
+    for (const { did, kind, time_us, commit } of frames) {
+      if (kind !== "commit") continue;
+      const uri = `at://${did}/${commit.collection}/${commit.rkey}`;
+      const at = new Date(time_us / 1000).toISOString();
+      if (commit.operation === "delete") found.delete(uri);
+      else {
+        const indexedAt = found.get(uri)?.indexedAt ?? at;
+        found.set(uri, { uri, cid: commit.cid, author: { did, handle: "handle.invalid" }, record: commit.record, indexedAt });
+      }
+    }
+    return [...found.values()];
+  };
+  const sortAt = (view) => [view.record.createdAt, view.indexedAt].map((at) => new Date(at).toISOString()).sort()[0];
+  return createServer((request, response) => {
+    const { pathname, searchParams: asked } = new URL(request.url, "http://localhost");
+    const [, claims] = (request.headers.authorization ?? "").split(".");
+    const method = claims && JSON.parse(Buffer.from(claims, "base64url")).lxm;
+    const until = asked.get("until") ?? "9999";
+    let posts = null;
+    if (pathname === "/xrpc/app.bsky.feed.getPosts") posts = shown().filter((one) => asked.getAll("uris").includes(one.uri));
+    if (pathname === "/xrpc/app.bsky.feed.searchPosts") {
+      const matching = shown().filter((one) => one.record.text.includes(asked.get("q")) && sortAt(one) < until);
+      posts = matching.sort((one, other) => (sortAt(one) < sortAt(other) ? 1 : -1)).slice(0, Number(asked.get("limit")));
+    }
+    const isAllowed = posts !== null && pathname === `/xrpc/${method}`;
+    response.writeHead(isAllowed ? 200 : 401, { "content-type": "application/json" });
+    response.end(JSON.stringify(isAllowed ? { posts } : { error: "AuthMissing", message: "no" }));
+  });
+}
+
 (async () => {
-  const network = await TestNetworkNoAppView.create({ pds: { hostname: "localhost" }, plc: {} });
   const frames = [];
+  const search = appView(frames);
+  await new Promise((ready) => search.listen(0, "127.0.0.1", ready));
+  const asked = { bskyAppViewUrl: `http://localhost:${search.address().port}`, bskyAppViewDid: "did:web:appview.test" };
+  const network = await TestNetworkNoAppView.create({ pds: { hostname: "localhost", ...asked }, plc: {} });
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await new Promise((ready) => server.once("listening", ready));
   const wants = (query, one) => {

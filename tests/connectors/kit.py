@@ -82,7 +82,7 @@ def settings(kind: type[Connector[Any]], page: Path | None = None, **changes: An
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-TOKEN_PATHS = ("/token", "/accessToken", "/access_token")
+TOKEN_PATHS = ("/token", "/accessToken", "/access_token", "/com.atproto.server.createSession")
 
 
 def with_tokens(answer: Answer) -> Answer:
@@ -90,7 +90,8 @@ def with_tokens(answer: Answer) -> Answer:
 
     def answered(request: httpx.Request) -> httpx.Response:
         if request.method == "POST" and request.url.path.rstrip("/").endswith(TOKEN_PATHS):
-            return httpx.Response(200, json={"access_token": "token-of-the-test", "expires_in": 3600})
+            given = {"access_token": "token-of-the-test", "expires_in": 3600, "accessJwt": "token-of-the-test"}
+            return httpx.Response(200, json=given)
         return answer(request)
 
     return answered

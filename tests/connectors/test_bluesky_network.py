@@ -9,16 +9,20 @@ import os
 import shutil
 import subprocess
 import uuid
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from connectors.base import utc_now
 from connectors.bluesky.connector import Bluesky
+from connectors.bluesky_search.connector import BlueskySearch
 from connectors.http import Http, make_client
 from connectors.publisher import MemoryLog
+from pipeline.contract.errors import SourceRefusedError
 from pipeline.contract.events import Kind, State
 from tests.connectors import kit
 from tests.connectors.streams import running
@@ -35,6 +39,7 @@ class Network:
         self.jetstream = jetstream
 
     async def ask(self, method, body=None, *, token=None):
+        """The answer of a procedure of the server's."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             answer = await client.post(f"{self.pds}/xrpc/com.atproto.{method}", json=body, headers=headers)
@@ -45,14 +50,14 @@ class Network:
         name = f"u{uuid.uuid4().hex[:10]}"
         given = {"handle": f"{name}.test", "email": f"{name}@example.org", "password": "secret-of-the-test"}
         made = await self.ask("server.createAccount", given)
-        return Account(self, made["did"], made["accessJwt"], given["password"])
+        return Account(self, made["did"], made["accessJwt"], given["password"], given["handle"])
 
 
 class Account:
     """Somebody there."""
 
-    def __init__(self, network, did, token, password):
-        self.network, self.did, self.token, self.password = network, did, token, password
+    def __init__(self, network, did, token, password, handle):
+        self.network, self.did, self.token, self.password, self.handle = network, did, token, password, handle
 
     async def _ask(self, method, body=None):
         return await self.network.ask(method, body, token=self.token)
@@ -73,6 +78,12 @@ class Account:
 
     async def deactivate(self):
         await self._ask("server.deactivateAccount", {})
+
+    async def app_password(self):
+        return (await self._ask("server.createAppPassword", {"name": "earshot"}))["password"]
+
+    async def revoke(self):
+        await self._ask("server.revokeAppPassword", {"name": "earshot"})
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +203,78 @@ async def test_a_record_that_a_real_pds_keeps_is_read_as_it_is_shown(network):
         answer = await client.get(f"{network.pds}/xrpc/com.atproto.repo.listRecords", params=asked)
     (found,) = Bluesky.parse(answer.content, kit.NOW)
     assert (found.native_id, found.text, found.author.id) == (post["uri"], "the kettle of the record", sam.did)
+
+
+# ------------------------------------------------------------------------------------------------------------- search
+
+
+@contextlib.asynccontextmanager
+async def searching(network, account, password):
+    """The search, asked through the real PDS with an app password."""
+    given = {"server": network.pds, "handle": account.handle, "password": SecretStr(password), "queries": ["kettle"]}
+    async with make_client("ops@example.org") as client:
+        http = Http(client, connector="example", clock=utc_now, secrets=[given["password"]])
+        yield BlueskySearch("example", kit.settings(BlueskySearch, **given), http, utc_now)
+
+
+async def found(connector, wanted):
+    """The mentions of a poll from the beginning, as soon as the index has so many."""
+    async with asyncio.timeout(60):
+        while len(mentions := (await connector.fetch(None)).mentions) < wanted:  # noqa: ASYNC110 - it is another program's
+            await asyncio.sleep(0.05)
+    return {mention.native_id: mention for mention in mentions}
+
+
+async def test_a_real_pds_lets_an_app_password_search_until_it_is_revoked(network):
+    sam = await network.account()
+    word = uuid.uuid4().hex
+    post, other = await sam.post(f"the kettle {word}"), await sam.post(f"no kettle of ours {word}")
+    async with searching(network, sam, await sam.app_password()) as connector:
+        mentions = await found(connector, 2)
+        assert mentions[post["uri"]].text == f"the kettle {word}"
+        assert mentions[post["uri"]].author.id == sam.did
+        account, tokens = connector.http.account, connector.http.account._tokens
+        first = tokens._token
+        assert timedelta(minutes=30) < first.expires_at - utc_now() < timedelta(hours=3)
+
+        account.spoil(first)  # it is about to end
+        await found(connector, 2)
+        second = tokens._token
+        assert second.refresh != first.refresh
+
+        tokens._token = replace(second, access=f"{second.access}x")  # one that the server does not know: 400
+        await found(connector, 2)
+        assert tokens._token.refresh != second.refresh
+        assert tokens._token.access != f"{second.access}x"
+
+        await sam.delete(other)
+        async with asyncio.timeout(60):
+            while not (again := await connector.reread([post["uri"], other["uri"]])).absent:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.05)
+        assert list(again.absent) == [other["uri"]]
+        assert [mention.native_id for mention in again.mentions] == [post["uri"]]
+
+        await sam.revoke()
+        account.spoil(tokens._token)
+        with pytest.raises(SourceRefusedError, match="revoked: make a new one"):
+            await connector.fetch(None)
+
+
+async def test_a_real_pds_refuses_what_is_no_password_of_the_account(network):
+    sam = await network.account()
+    async with searching(network, sam, "abcd-abcd-abcd-abcd") as connector:
+        with pytest.raises(SourceRefusedError, match=r"AuthenticationRequired.*handle or app password are wrong"):
+            await connector.check()
+
+
+async def test_a_walk_through_a_real_pds_loses_nothing_and_asks_by_time(network, monkeypatch):
+    monkeypatch.setattr("connectors.bluesky_search.connector.LIMIT", 4)
+    sam = await network.account()
+    posts = [await sam.post(f"kettle number {number}") for number in range(15)]
+    async with searching(network, sam, await sam.app_password()) as connector:
+        await found(connector, len(posts))
+        log = MemoryLog()
+        await kit.run(connector, 3, log=log)
+    ids = [mention.native_id for mention in log.mentions]
+    assert {post["uri"] for post in posts} <= set(ids)
+    assert len(ids) == len(set(ids))

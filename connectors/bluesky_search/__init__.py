@@ -1,0 +1,1 @@
+"""Bluesky posts that the network's search finds."""

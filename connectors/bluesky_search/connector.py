@@ -1,0 +1,166 @@
+"""Bluesky posts with certain words, from the network's search, asked through the server of an account of yours.
+
+API: the lexicon app.bsky.feed.searchPosts (an account; closed to others since January 2025). It gives the newest first and
+promises no end of its pages: so each page is asked for by time, below the oldest post of the page before, and a cursor is
+used only within one instant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import Field, SecretStr, StringConstraints, field_validator
+
+from connectors import auth, newest, reading
+from connectors.answers import Answer
+from connectors.base import Facts, Page, PollingConnector, PollingSettings
+from connectors.bluesky import posts
+from connectors.bluesky_search import session
+from connectors.newest import Row, Sheet
+from connectors.rereading import DAY, Reread, Rereading
+from pipeline.config.model import Duration
+from pipeline.contract.errors import EarshotError, SourceUnavailableError
+from pipeline.contract.events import Mention
+
+LIMIT: Final = 100  # posts of one answer at the most
+BATCH: Final = 25  # addresses that app.bsky.feed.getPosts takes
+
+Query = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
+
+
+class BlueskySearchSettings(PollingSettings):
+    """Whose account, and which words."""
+
+    queries: tuple[Query, ...] = Field(min_length=1, max_length=20)
+    """What to search for, as in Bluesky's own search field: words, `"phrases"`, `#tag`, `from:handle`, `domain:acme.example`."""
+    handle: Annotated[str, StringConstraints(min_length=3, max_length=300, strip_whitespace=True)]
+    """Handle of the account, such as acme.bsky.social."""
+    password: SecretStr
+    """An app password of the account, never its own password."""
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = None
+    """Language to hear, such as en; none is all."""
+    server: str = "https://bsky.social"
+    """The server where the account is (its PDS); accounts of Bluesky's own are reached through bsky.social."""
+    lookback: Duration = 86_400
+    """How far back the very first poll goes."""
+    overlap: Duration = 900
+    """How far each poll reaches back again: for posts that come late into the index."""
+
+    @field_validator("server")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return (value if "://" in value else f"https://{value}").rstrip("/")
+
+    @field_validator("handle")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return value.removeprefix("@")
+
+
+class BlueskySearch(PollingConnector[BlueskySearchSettings]):
+    """The cursor is, for each query, the time of the newest post, and where a walk is: an instant, a cursor within it."""
+
+    name = "bluesky-search"
+    sources = (posts.SOURCE,)
+    settings_type = BlueskySearchSettings
+    facts = Facts(
+        auth="handle and app password of an account",
+        cursor="newest time of every query, and the place of a walk",
+        changes="no edits; deletions when read again",
+        tested="sessions of a real PDS, recorded answers",
+    )
+    seen_limit: ClassVar[int] = 5_000
+    rereads = Rereading(ages=(DAY, 7 * DAY), batch=BATCH)
+
+    def auth(self) -> auth.Auth:
+        return session.AppPassword(self.settings.server, self.settings.handle, self.settings.password)
+
+    def judge(self, answer: Answer) -> EarshotError | None:
+        return session.judge(answer)
+
+    async def fetch(self, cursor: str | None) -> Page:
+        found = await newest.descend(
+            self.settings.queries,
+            cursor,
+            self._sheet,
+            now=self.clock(),
+            lookback=self.settings.lookback,
+            overlap=self.settings.overlap,
+        )
+        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
+
+    async def _sheet(self, query: str, at: str | None) -> Sheet:
+        """Return a page of a query's posts, the newest first; `at` is a time in milliseconds, and a cursor from there."""
+        until, within = json.loads(at) if at else (None, None)
+        body = await self._asked(query, until, within)
+        rows = reading.objects(body["posts"])
+        times = _times(rows)
+        low = int(times[-1] * 1000) + 1 if times else None  # not inclusive: the instant itself once more
+        is_ignored = until is not None and within is None and bool(times) and times[0] * 1000 >= until
+        following: tuple[int | None, str | None] | None = None
+        if low is not None and (until is None or low < until):
+            following = (low, None)
+        elif rows and body.get("cursor") and body["cursor"] != within:  # a page of one instant
+            following = (until, str(body["cursor"]))
+        is_cut = is_ignored and len(rows) == LIMIT
+        named = list(zip(times, rows, strict=True))
+        return Sheet(named, None if is_ignored or following is None else json.dumps(following), is_cut=is_cut)
+
+    async def _asked(self, query: str, until: int | None, within: str | None) -> dict[str, Any]:
+        params = {"q": query, "sort": "latest", "limit": str(LIMIT)}
+        params |= {"lang": self.settings.language} if self.settings.language else {}
+        params |= {"until": _written(until)} if until is not None else {}
+        params |= {"cursor": within} if within else {}
+        return await self._get("searchPosts", params)
+
+    async def _get(self, method: str, params: Any) -> dict[str, Any]:
+        body = (await self.http.get_json(f"{self.settings.server}/xrpc/app.bsky.feed.{method}", params)).json
+        if not isinstance(body, dict) or not isinstance(body.get("posts"), list):
+            raise SourceUnavailableError(f"{self.instance}: the answer holds no posts")
+        return body
+
+    async def reread(self, ids: Sequence[str]) -> Reread:
+        """Read posts again by their addresses; those that are gone are not in the answer."""
+        rows = reading.objects((await self._get("getPosts", {"uris": list(ids)}))["posts"])
+        there = {str(row.get("uri")) for row in rows}
+        return Reread(self.page(rows, None).mentions, [one for one in ids if one not in there])
+
+    async def check(self) -> str:
+        rows = reading.objects((await self._asked(self.settings.queries[0], None, None))["posts"])
+        return newest.told(self.page(rows, None))
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        return newest.cursor_at(self.settings.queries, since)
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        return newest.time_of(cursor)
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        return cls.unique(cls.attempt(row, now) for row in reading.walk(reading.documents(body)))
+
+    @classmethod
+    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        return posts.from_view(row, now)
+
+
+def _times(rows: Sequence[Row]) -> list[float]:
+    """Return the times by which posts are sorted, in epoch seconds, falling.
+
+    The network sorts by what the author's program says, but not later than it was seen. One that says a time long past,
+    and stands among later ones all the same, must not end a walk: each counts as no earlier than those below it.
+    """
+    found: list[float] = []
+    for row in reversed(rows):
+        said = reading.timestamp(reading.mapping(row.get("record")).get("createdAt"))
+        seen = reading.timestamp(row.get("indexedAt"))
+        at = min((time.timestamp() for time in (said, seen) if time is not None), default=0.0)
+        found.append(max(at, found[-1]) if found else at)
+    return found[::-1]
+
+
+def _written(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
