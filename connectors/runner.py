@@ -272,8 +272,10 @@ class Runner:
             self._settled.set()
 
         async def recover(error: BrokerUnavailableError) -> None:
+            at, self._address = self._address, None
             await self._until_kafka_is_back(error)
-            self.state.to(SourceState.LISTENING, self._address)
+            self._address = at
+            self.state.to(SourceState.LISTENING, at)
 
         connector.resume(self.position.cursor)
         try:
