@@ -150,7 +150,12 @@ class Connector(Generic[SettingsT]):
 
         `now` becomes `collected_at`. Raises InvalidMessageError when the body is nothing this source sends.
         """
-        return cls.unique(cls.attempt(row, now) for row in reading.walk(reading.documents(body)))
+        return cls.unique(cls.attempt(row, now) for row in cls.rows_of(reading.documents(body)))
+
+    @staticmethod
+    def rows_of(values: Iterator[Any]) -> Iterable[Any]:
+        """Return the objects in what a recorded answer holds that `to_mention` is asked about: all there are."""
+        return reading.walk(values)
 
     @classmethod
     def attempt(cls, row: Any, now: datetime) -> Mention | str | None:

@@ -25,6 +25,7 @@ from connectors.answers import Answer, UnavailableError, place
 from connectors.base import Gap, Page, PollingConnector, PollingSettings, reveal
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.events import Mention
 
 Row = dict[str, Any]
 
@@ -79,6 +80,15 @@ class GraphConnector(PollingConnector[GraphT]):
 
     def judge(self, answer: Answer) -> EarshotError | None:
         return error_in(answer)
+
+    @staticmethod
+    def rows(value: Any) -> Iterator[Row]:
+        """Yield the objects in a value of an answer."""
+        raise NotImplementedError
+
+    @classmethod
+    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
+        return cls.unique(cls.attempt(row, now) for row in rows_in(body, cls.rows))
 
 
 def proof(settings: GraphSettings) -> dict[str, str]:

@@ -14,7 +14,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from aiohttp import ClientConnectionError, web
 from pydantic import Field, field_validator
@@ -65,15 +65,17 @@ def json_of(body: bytes) -> Any:
         raise NotAcceptedError("the body is no JSON") from None
 
 
+Port = Annotated[int, Field(ge=0, le=65_535, description="The port to listen at; 0 takes any that is free.")]
+Path = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", description="The path requests are sent to.")]
+
+
 class InboundSettings(Settings):
-    """Where to listen."""
+    """Where to listen. A connector gives `port` and `path` defaults of its own."""
 
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 for all. Put a proxy with TLS in front."""
-    port: int = Field(default=9478, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
-    path: str = Field(default="/mentions", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to."""
+    port: Port = 9478
+    path: Path = "/mentions"
     max_body: int = Field(default=1_000_000, ge=1_000, le=50_000_000)
     """Bytes that a request may have."""
 

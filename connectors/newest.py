@@ -11,9 +11,10 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from connectors.base import Gap, Page
+from connectors.base import Gap, Page, PollingConnector, PollingSettings
+from pipeline.config.model import Duration
 
 PAGES: Final = 10  # of one part that are read before what was read is given
 
@@ -117,6 +118,59 @@ async def descend(
     gap = Gap(min(gap.since for gap in gaps), max(gap.until for gap in gaps), gaps[0].reason) if gaps else None
     is_full = any(one.at for one in known.values())
     return Walked([row for _, row in found], written(known) or cursor, is_full, gap)
+
+
+class DescentSettings(PollingSettings):
+    """How far walks go down."""
+
+    lookback: Duration = 604_800.0
+    """How far back the very first poll goes."""
+    overlap: Duration = 3_600.0
+    """How far each poll reaches back again: some texts are shown late."""
+
+
+DescentT = TypeVar("DescentT", bound=DescentSettings)
+
+
+class NewestFirst(PollingConnector[DescentT]):
+    """A source that is walked down: it declares its `parts` and how a `sheet` of one is asked for."""
+
+    def parts(self) -> Sequence[str]:
+        """Return what is walked through apart; the cursor keeps a place for each."""
+        raise NotImplementedError
+
+    async def sheet(self, part: str, at: str | None) -> Sheet:
+        """Return a page of a part: the first one, or the one that the `following` of the page before names."""
+        raise NotImplementedError
+
+    async def walked(self, cursor: str | None) -> Walked:
+        """Return what is new in the parts."""
+        return await descend(self.parts(), cursor, self.sheet, **self.reach())
+
+    def reach(self) -> dict[str, Any]:
+        """Return the time, and how far walks go down."""
+        return {"now": self.clock(), "lookback": self.settings.lookback, "overlap": self.settings.overlap}
+
+    async def fetch(self, cursor: str | None) -> Page:
+        found = await self.walked(cursor)
+        rows = type(self).rows_found(found.rows)
+        return in_order(self.page(rows, found.cursor, is_full=found.is_full, gap=found.gap))
+
+    @staticmethod
+    def rows_found(values: Iterable[Any]) -> Iterable[Any]:
+        """Return the rows of all sheets as `to_mention` wants them."""
+        return values
+
+    async def first(self) -> str:
+        """Return in words what the first page has: for a check that is not to walk down through all."""
+        sheet = await self.sheet(self.parts()[0], None)
+        return told(self.page(type(self).rows_found(row for _, row in sheet.rows), None))
+
+    async def cursor_at(self, since: datetime) -> str | None:
+        return cursor_at(self.parts(), since)
+
+    def time_of(self, cursor: str | None) -> datetime | None:
+        return time_of(cursor)
 
 
 def begun(one: Descent, now: float, lookback: float, overlap: float) -> Descent:

@@ -6,7 +6,7 @@ fifty numbers up to any: so it is read forwards by numbers, whatever was written
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -71,6 +71,8 @@ class Discourse(PollingConnector[DiscourseSettings]):
     )
     seen_limit: ClassVar[int] = 1_000
     rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=10)
+    rows_of = staticmethod(posts.rows_of)
+    to_mention = staticmethod(posts.read)
 
     def auth(self) -> auth.Auth:
         return auth.header("Api-Key", self.settings.key) if self.settings.key else auth.Auth(self.settings.server)
@@ -200,14 +202,6 @@ class Discourse(PollingConnector[DiscourseSettings]):
     def time_of(self, cursor: str | None) -> datetime | None:
         at = places.number(places.read(cursor).get("search", {}), "at")
         return None if at is None else datetime.fromtimestamp(at, UTC)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in posts.rows_of(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return posts.read(row, now)
 
 
 def _after(given: float, top: float) -> Row:

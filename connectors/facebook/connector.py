@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field
 
@@ -17,7 +17,6 @@ from connectors.base import Facts, Gap, Page
 from connectors.facebook import posts
 from connectors.graph import Listing, Row, newest, time_of
 from pipeline.config.model import Duration
-from pipeline.contract.events import Mention
 
 LIMIT: Final = (
     100  # objects of one answer at the most: https://developers.facebook.com/docs/graph-api/reference/page/feed
@@ -49,6 +48,8 @@ class Facebook(graph.GraphConnector[FacebookSettings]):
         tested="a Graph of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
+    rows = staticmethod(posts.rows)
+    to_mention = staticmethod(posts.to_mention)
 
     async def fetch(self, cursor: str | None) -> Page:
         now, marks = int(self.clock().timestamp()), graph.places(cursor)
@@ -113,14 +114,6 @@ class Facebook(graph.GraphConnector[FacebookSettings]):
         marks = graph.places(cursor)
         known = [mark for name in ("feed", "comments") if (mark := graph.whole(marks.get(name))) is not None]
         return graph.instant(min(known)) if known else None
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in graph.rows_in(body, posts.rows))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return posts.to_mention(row, now)
 
 
 def _author_of(row: Row) -> str:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import auth, forwards, newest, places, reading
+from connectors import auth, forwards, newest, places
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.forwards import Asked, Found
 from connectors.github import discussions, texts
@@ -80,6 +80,8 @@ class Github(PollingConnector[GithubSettings]):
     )
     seen_limit: ClassVar[int] = 3_000
     rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=100)
+    rows_of = staticmethod(texts.rows_of)
+    to_mention = staticmethod(texts.read)
 
     def auth(self) -> auth.Auth:
         return auth.bearer(self.settings.token)
@@ -212,14 +214,6 @@ class Github(PollingConnector[GithubSettings]):
             if isinstance(one, Mention) and (mark := (one.id, one.url, one.revision, one.state)) not in known:
                 known.add(mark)
                 yield one
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in texts.rows_of(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return texts.read(row, now)
 
 
 def secondary_limit(answer: Answer, now: datetime) -> RateLimitedError | None:  # noqa: ARG001 - a `Meaning`

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
 from connectors import auth, google, newest, one_by_one
-from connectors.base import Facts, Page, PollingConnector, PollingSettings
+from connectors.base import Facts
 from connectors.google_business_profile import reviews
 from connectors.limits import Limit
-from connectors.newest import Sheet
+from connectors.newest import Sheet, Walked
 from connectors.one_by_one import GoneError
 from connectors.rereading import DAY, Reread, Rereading
 from pipeline.config.model import Duration
@@ -28,7 +27,7 @@ AGAIN: Final = 10  # locations up to which reviews are read again: each may have
 PER_MINUTE: Final = 300  # requests of a project: https://developers.google.com/my-business/content/limits
 
 
-class GoogleBusinessProfileSettings(PollingSettings, google.Consent):
+class GoogleBusinessProfileSettings(newest.DescentSettings, google.Consent):
     """Which locations."""
 
     locations: tuple[str, ...] = Field(min_length=1, max_length=500)
@@ -49,7 +48,7 @@ class GoogleBusinessProfileSettings(PollingSettings, google.Consent):
         return tuple(dict.fromkeys(value))
 
 
-class GoogleBusinessProfile(PollingConnector[GoogleBusinessProfileSettings]):
+class GoogleBusinessProfile(newest.NewestFirst[GoogleBusinessProfileSettings]):
     """The cursor holds, for each location, the time in epoch seconds of the newest writing or change."""
 
     name = "google-business-profile"
@@ -61,6 +60,7 @@ class GoogleBusinessProfile(PollingConnector[GoogleBusinessProfileSettings]):
         tested="a server of our own, hand-written answers",
     )
     seen_limit: ClassVar[int] = 5_000
+    to_mention = staticmethod(reviews.to_mention)
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -73,12 +73,13 @@ class GoogleBusinessProfile(PollingConnector[GoogleBusinessProfileSettings]):
     def limits(self) -> Sequence[Limit]:
         return (Limit(PER_MINUTE, per=60.0),)
 
-    async def fetch(self, cursor: str | None) -> Page:
-        asked = {"now": self.clock(), "lookback": self.settings.lookback, "overlap": self.settings.overlap}
-        found = await google.descend(self.settings.locations, cursor, self._reviews, **asked)
-        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
+    def parts(self) -> tuple[str, ...]:
+        return self.settings.locations
 
-    async def _reviews(self, location: str, token: str | None) -> Sheet:
+    async def walked(self, cursor: str | None) -> Walked:
+        return await google.descend(self.parts(), cursor, self.sheet, **self.reach())
+
+    async def sheet(self, location: str, token: str | None) -> Sheet:
         """Return a page of a location's reviews, the last changed first."""
         params = {"pageSize": str(LIMIT), "orderBy": "updateTime desc", **({"pageToken": token} if token else {})}
         body = (await self.http.get_json(f"{self.settings.base_url}/v4/{location}/reviews", params)).json
@@ -96,13 +97,3 @@ class GoogleBusinessProfile(PollingConnector[GoogleBusinessProfileSettings]):
                 answer = await self.http.get_json(url, meaning=one_by_one.gone)
                 return self.page([answer.json], None).mentions
         raise GoneError("no location has this review")
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at(self.settings.locations, since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return reviews.to_mention(row, now)

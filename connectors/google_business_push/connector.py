@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -18,9 +18,8 @@ from pydantic import Field
 from connectors import auth, google, one_by_one, reading
 from connectors.base import Facts, Page
 from connectors.google_business_profile import reviews
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, Path, Port
 from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 KEYS_KEPT: Final = 3_600.0  # seconds; Google changes its keys every few days
 KEYS_AGAIN: Final = 60.0  # seconds between two questions for a key that is not known
@@ -36,10 +35,8 @@ class GoogleBusinessPushSettings(InboundSettings, google.Consent):
     """Mail address of the service account that the push subscription signs with."""
     audience: str = Field(min_length=1)
     """Audience of the push subscription: by default the address it pushes to."""
-    path: str = Field(default="/google", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to."""
-    port: int = Field(default=9480, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
+    path: Path = "/google"
+    port: Port = 9480
     keys_url: str = google.KEYS
     """Where Google's keys are; another one in tests."""
     base_url: str = "https://mybusiness.googleapis.com"
@@ -58,6 +55,7 @@ class GoogleBusinessPush(Inbound[GoogleBusinessPushSettings]):
         tested="requests over loopback, tokens of our own",
     )
     seen_limit: ClassVar[int] = 2_000
+    to_mention = staticmethod(reviews.to_mention)
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -101,14 +99,6 @@ class GoogleBusinessPush(Inbound[GoogleBusinessPushSettings]):
             return None
         except SourceRefusedError as error:
             raise SourceUnavailableError(str(error)) from None
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in reading.walk(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return reviews.to_mention(row, now)
 
 
 def told(body: bytes) -> tuple[str | None, list[str]]:

@@ -6,9 +6,8 @@ API: https://developers.facebook.com/docs/instagram-platform (a token of the acc
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any, ClassVar, Final
+from collections.abc import Callable
+from typing import ClassVar, Final
 
 from pydantic import Field, field_validator
 
@@ -17,7 +16,6 @@ from connectors.base import Facts, Gap, Page
 from connectors.graph import Listing, Row, instant, time_of
 from connectors.instagram import media
 from pipeline.contract.errors import SourceUnavailableError
-from pipeline.contract.events import Mention
 
 LIMIT: Final = 50  # objects of one answer: https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-hashtag/recent-media
 MOST_TAGS: Final = 30  # different hash tags an account may ask for in seven days
@@ -52,6 +50,8 @@ class Instagram(graph.GraphConnector[InstagramSettings]):
         tested="a Graph of our own, recorded answers",
     )
     seen_limit: ClassVar[int] = 5_000
+    rows = staticmethod(media.rows)
+    to_mention = staticmethod(media.to_mention)
 
     async def fetch(self, cursor: str | None) -> Page:
         now, marks = int(self.clock().timestamp()), graph.places(cursor)
@@ -131,14 +131,6 @@ class Instagram(graph.GraphConnector[InstagramSettings]):
         path = f"{self.settings.account}/{'tags' if self.settings.tagged else 'media'}"
         down = await self._listing(path, media.MEDIA_FIELDS, now)
         return graph.words(self.page(down.rows, None))
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in graph.rows_in(body, media.rows))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return media.to_mention(row, now)
 
 
 def _part(marks: Row, name: str) -> Row:

@@ -7,14 +7,14 @@ all). It gives the newest first; what other servers wrote arrives late, so every
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator
 
 from connectors import auth, newest, one_by_one, reading
-from connectors.base import Facts, Page, PollingConnector, PollingSettings
+from connectors.base import Facts
 from connectors.http import Answer
 from connectors.lemmy import texts
 from connectors.lemmy.texts import Row
@@ -31,7 +31,7 @@ SEARCH: Final = "search"
 COMMUNITY: Final = re.compile(r"^\w[\w.-]*(@[\w.:-]+)?$")
 
 
-class LemmySettings(PollingSettings):
+class LemmySettings(newest.DescentSettings):
     """Which server, and what of it."""
 
     server: str = "https://lemmy.world"
@@ -64,7 +64,7 @@ class LemmySettings(PollingSettings):
         return bare
 
 
-class Lemmy(PollingConnector[LemmySettings]):
+class Lemmy(newest.NewestFirst[LemmySettings]):
     """The cursor is, for posts and comments of each community, the time of the newest, and where a walk is."""
 
     name = "lemmy"
@@ -77,6 +77,8 @@ class Lemmy(PollingConnector[LemmySettings]):
     )
     seen_limit: ClassVar[int] = 5_000
     rereads = Rereading(ages=(6 * HOUR, DAY, 7 * DAY), batch=20)
+    rows_of = rows_found = staticmethod(texts.rows_of)
+    to_mention = staticmethod(texts.read)
 
     def auth(self) -> auth.Auth:
         return auth.bearer(self.settings.token) if self.settings.token else auth.Auth(self.settings.server)
@@ -89,19 +91,7 @@ class Lemmy(PollingConnector[LemmySettings]):
         """Return what is walked through apart."""
         return [f"{kind}s:{one}" for one in self.settings.communities or ("",) for kind in ("post", "comment")]
 
-    async def fetch(self, cursor: str | None) -> Page:
-        found = await newest.descend(
-            self.parts(),
-            cursor,
-            self._sheet,
-            now=self.clock(),
-            lookback=self.settings.lookback,
-            overlap=self.settings.overlap,
-        )
-        page = self.page(texts.rows_of(found.rows), found.cursor, is_full=found.is_full, gap=found.gap)
-        return newest.in_order(page)
-
-    async def _sheet(self, part: str, at: str | None) -> Sheet:
+    async def sheet(self, part: str, at: str | None) -> Sheet:
         kinds, _, community = part.partition(":")
         kind = kinds.removesuffix("s")
         params = {"sort": "New", "limit": str(LIMIT)}
@@ -141,22 +131,7 @@ class Lemmy(PollingConnector[LemmySettings]):
         return self.page(texts.rows_of([await self._get(path, {"id": number})]), None).mentions
 
     async def check(self) -> str:
-        sheet = await self._sheet(self.parts()[0], None)
-        return newest.told(self.page(texts.rows_of([row for _, row in sheet.rows]), None))
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at(self.parts(), since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in texts.rows_of(list(reading.documents(body))))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return texts.read(row, now)
+        return await self.first()
 
 
 def error_in(answer: Answer, now: datetime) -> EarshotError | None:  # noqa: ARG001 - a `Meaning`

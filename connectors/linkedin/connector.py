@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -22,7 +22,6 @@ from connectors.linkedin.place import Place
 from connectors.reading import mapping, objects, whole
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 COUNT: Final = 50  # of one answer
 
@@ -82,6 +81,7 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         tested="an API of our own, hand-written answers",
     )
     seen_limit: ClassVar[int] = 5_000
+    to_mention = staticmethod(activities.to_mention)
 
     def auth(self) -> auth.Auth:
         settings = self.settings
@@ -198,10 +198,6 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         place = Place.read(cursor)
         at = place.since or place.begin or min(place.heard.values(), default=0)
         return _instant(at) if at else None
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return activities.to_mention(row, now)
 
 
 def _ms(at: datetime) -> int:

@@ -11,14 +11,13 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from connectors.base import Facts, Page, reveal
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, delivery_of, is_same, json_of
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, Path, Port, delivery_of, is_same, json_of
 from connectors.linkedin import activities
-from pipeline.contract.events import Mention
 
 HEADER: Final = "X-LI-Signature"
 PREFIX: Final = "hmacsha256="
@@ -29,10 +28,8 @@ class LinkedInWebhookSettings(InboundSettings):
 
     client_secret: SecretStr
     """The app's client secret: LinkedIn signs with it, and asks for signs made with it."""
-    path: str = Field(default="/linkedin", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to."""
-    port: int = Field(default=9482, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
+    path: Path = "/linkedin"
+    port: Port = 9482
 
 
 class LinkedInWebhook(Inbound[LinkedInWebhookSettings]):
@@ -48,6 +45,7 @@ class LinkedInWebhook(Inbound[LinkedInWebhookSettings]):
         tested="signed requests over loopback",
     )
     seen_limit: ClassVar[int] = 2_000
+    to_mention = staticmethod(activities.to_mention)
 
     def challenge(self, query: Mapping[str, str]) -> str:
         code = query.get("challengeCode", "")
@@ -67,7 +65,3 @@ class LinkedInWebhook(Inbound[LinkedInWebhookSettings]):
         except (AttributeError, TypeError):
             raise NotAcceptedError("the body holds no notifications") from None
         return self.page(told, None, delivery=delivery_of(body))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return activities.to_mention(row, now)

@@ -19,7 +19,7 @@ from connectors.answers import Answer
 from connectors.base import Facts, Page, Rejected, reveal
 from connectors.facebook import posts
 from connectors.graph import Row
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, delivery_of, is_same, json_of
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, Path, Port, delivery_of, is_same, json_of
 from connectors.instagram import media
 from connectors.threads import texts
 from pipeline.contract.errors import EarshotError, SourceRefusedError
@@ -44,10 +44,8 @@ class MetaWebhookSettings(InboundSettings):
     """The Page's token, to read posts that only mention the Page and are told of without their words."""
     instagram_token: SecretStr | None = None
     """The account's token, to read what mentions the account, of which only the number is told."""
-    path: str = Field(default="/meta", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to."""
-    port: int = Field(default=9479, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
+    path: Path = "/meta"
+    port: Port = 9479
     version: str = Field(default="v23.0", pattern=r"^v\d{1,3}\.\d$")
     """Version of the API that is asked for what is not told."""
     base_url: str = "https://graph.facebook.com"

@@ -10,12 +10,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors import auth, newest
-from connectors.base import Facts, Page, PollingConnector, PollingSettings
+from connectors.base import Facts
 from connectors.limits import Limit
 from connectors.newest import Sheet
 from connectors.reddit import things
@@ -31,7 +31,7 @@ ANCHORS: Final = 5  # things after which to go on, should the last one be delete
 SUBREDDIT: Final = re.compile(r"^\w{2,50}$")
 
 
-class RedditSettings(PollingSettings):
+class RedditSettings(newest.DescentSettings):
     """What to listen to, and as which app."""
 
     client_id: str = Field(min_length=1)
@@ -69,7 +69,7 @@ class RedditSettings(PollingSettings):
         return self
 
 
-class Reddit(PollingConnector[RedditSettings]):
+class Reddit(newest.NewestFirst[RedditSettings]):
     """The cursor is, for each listing, the time of the newest thing, and where a walk down is."""
 
     name = "reddit"
@@ -83,6 +83,7 @@ class Reddit(PollingConnector[RedditSettings]):
     seen_limit: ClassVar[int] = 5_000
     # Reddit asks that what was deleted there is deleted everywhere within two days.
     rereads = Rereading(ages=(HOUR, DAY), batch=PER_PAGE, memory=50_000, every=1.5 * DAY)
+    to_mention = staticmethod(things.read)
 
     def auth(self) -> auth.Auth:
         given = self.settings
@@ -98,18 +99,7 @@ class Reddit(PollingConnector[RedditSettings]):
         posts = f"r/{where or 'all'}/search" if self.settings.query else f"r/{where}/new"
         return [posts, *([f"r/{where}/comments"] if where and self.settings.comments else [])]
 
-    async def fetch(self, cursor: str | None) -> Page:
-        found = await newest.descend(
-            self.parts(),
-            cursor,
-            self._sheet,
-            now=self.clock(),
-            lookback=self.settings.lookback,
-            overlap=self.settings.overlap,
-        )
-        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
-
-    async def _sheet(self, part: str, at: str | None) -> Sheet:
+    async def sheet(self, part: str, at: str | None) -> Sheet:
         """Return a page of a listing. `at` is how many came before, and the names to go on after."""
         count, anchors = json.loads(at) if at else (0, [None])
         rows: list[Row] = []
@@ -154,19 +144,8 @@ class Reddit(PollingConnector[RedditSettings]):
         return Reread(mentions=self.page(rows, None).mentions, absent=[one for one in ids if one not in there])
 
     async def check(self) -> str:
-        sheet = await self._sheet(self.parts()[0], None)
-        return newest.told(self.page([row for _, row in sheet.rows], None))
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at(self.parts(), since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
+        return await self.first()
 
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
         return cls.unique(cls.attempt(row, now) for row in things.rows_of(body))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return things.read(row, now)

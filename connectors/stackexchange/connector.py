@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr
 
@@ -23,7 +23,6 @@ from connectors.stackexchange import texts
 from connectors.stackexchange.texts import Row
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 PER_PAGE: Final = 100
 PAGES: Final = 25  # of one question without a key: https://api.stackexchange.com/docs/paging
@@ -69,6 +68,7 @@ class Stackexchange(PollingConnector[StackexchangeSettings]):
     )
     seen_limit: ClassVar[int] = 2_000
     rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=100)
+    to_mention = staticmethod(texts.read)
 
     def auth(self) -> auth.Auth:
         return auth.query("key", self.settings.key)
@@ -166,10 +166,6 @@ class Stackexchange(PollingConnector[StackexchangeSettings]):
     def time_of(self, cursor: str | None) -> datetime | None:
         at = places.number(places.read(cursor).get("questions", {}), "at")
         return None if at is None else datetime.fromtimestamp(at, UTC)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return texts.read(row, now)
 
 
 def error_in(answer: Answer, now: datetime) -> EarshotError | None:  # noqa: ARG001 - a `Meaning`

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 from pydantic import Field, SecretStr, field_validator
 
 from connectors import auth, newest
-from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention
+from connectors.base import Facts, mention
 from connectors.limits import Limit
 from connectors.newest import Row, Sheet
 from connectors.reading import timestamp, whole
@@ -38,7 +38,7 @@ MARKS: Final = {
 """What the API says of a review in a field of its own, and the tag for it."""
 
 
-class SteamSettings(PollingSettings):
+class SteamSettings(newest.DescentSettings):
     """Which games."""
 
     apps: tuple[int, ...] = Field(min_length=1, max_length=100)
@@ -66,7 +66,7 @@ class SteamSettings(PollingSettings):
         return tuple(dict.fromkeys(name.lower() for name in value))
 
 
-class Steam(PollingConnector[SteamSettings]):
+class Steam(newest.NewestFirst[SteamSettings]):
     """The cursor is, for each game, the time of the newest change, and where a walk through pages is."""
 
     name = "steam"
@@ -86,18 +86,10 @@ class Steam(PollingConnector[SteamSettings]):
         """Return what a key may ask: https://steamcommunity.com/dev/apiterms."""
         return (Limit(100_000, per="day"),) if self.settings.key else ()
 
-    async def fetch(self, cursor: str | None) -> Page:
-        found = await newest.descend(
-            [str(app) for app in self.settings.apps],
-            cursor,
-            self._reviews,
-            now=self.clock(),
-            lookback=self.settings.lookback,
-            overlap=self.settings.overlap,
-        )
-        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
+    def parts(self) -> list[str]:
+        return [str(app) for app in self.settings.apps]
 
-    async def _reviews(self, app: str, at: str | None) -> Sheet:
+    async def sheet(self, app: str, at: str | None) -> Sheet:
         """Return a page of a game's reviews, the last changed first.
 
         The end is an empty page, a cursor that repeats itself, or as many as there are. Busy days bring empty pages
@@ -138,12 +130,6 @@ class Steam(PollingConnector[SteamSettings]):
         if not found:
             raise SourceRefusedError(f"{self.instance}: Steam has no game {app} — take its number from the store")
         return found
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at([str(app) for app in self.settings.apps], since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:

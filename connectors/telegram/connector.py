@@ -7,7 +7,6 @@ number is asked for: that is done when the update is in Kafka, and not before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -20,7 +19,6 @@ from connectors.http import Answer, hidden
 from connectors.telegram import messages
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 LIMIT: Final = 100  # updates of one answer at the most
 KEPT: Final = timedelta(hours=24)  # how long Telegram keeps updates
@@ -79,6 +77,8 @@ class Telegram(PollingConnector[TelegramSettings]):
         tested="an API of our own, hand-written updates",
     )
     seen_limit: ClassVar[int] = 1_000
+    rows_of = staticmethod(messages.rows_of)
+    to_mention = staticmethod(messages.to_mention)
 
     async def fetch(self, cursor: str | None) -> Page:
         place, now = Place.read(cursor), self.clock()
@@ -116,14 +116,6 @@ class Telegram(PollingConnector[TelegramSettings]):
         if not isinstance(body, dict) or not isinstance(body.get("result"), list):
             raise SourceUnavailableError(f"{self.instance}: the answer has no updates")
         return [update for update in body["result"] if isinstance(update, dict)]
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in messages.rows_of(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return messages.to_mention(row, now)
 
 
 def _gap(place: Place, now: datetime) -> Gap | None:

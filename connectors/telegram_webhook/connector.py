@@ -5,17 +5,16 @@ Calls: https://core.telegram.org/bots/api#setwebhook. What a message becomes is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr
 
 from connectors import reading
 from connectors.base import Facts, Page, reveal
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, is_same
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, Path, Port, is_same
 from connectors.telegram import messages
-from pipeline.contract.events import Mention
 
 HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"
 
@@ -29,10 +28,8 @@ class TelegramWebhookSettings(InboundSettings):
     """Names (without @) or ids of channels and groups to hear; none is all that the bot is in."""
     private: bool = False
     """Whether messages that people write to the bot, or to a business account it is connected to, are heard."""
-    path: str = Field(default="/telegram", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to."""
-    port: int = Field(default=9480, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
+    path: Path = "/telegram"
+    port: Port = 9480
 
 
 class TelegramWebhook(Inbound[TelegramWebhookSettings]):
@@ -48,6 +45,8 @@ class TelegramWebhook(Inbound[TelegramWebhookSettings]):
         tested="requests over loopback, hand-written updates",
     )
     seen_limit: ClassVar[int] = 2_000
+    rows_of = staticmethod(messages.rows_of)
+    to_mention = staticmethod(messages.to_mention)
 
     async def taken(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Page:  # noqa: ARG002 - Telegram signs no time
         if not is_same(reveal(self.settings.secret) or "", headers.get(HEADER, "")):
@@ -59,11 +58,3 @@ class TelegramWebhook(Inbound[TelegramWebhookSettings]):
             raise NotAcceptedError("the body is no update of Telegram's") from None
         rows = [row for row in messages.of_update(update) if messages.is_heard(row, self.settings)]
         return self.page(rows, None, delivery=f"update-{number}")
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in messages.rows_of(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return messages.to_mention(row, now)

@@ -6,10 +6,10 @@ API: https://developers.facebook.com/docs/threads (a token of the account).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,7 +19,6 @@ from connectors.graph import Listing, Row, newest, time_of
 from connectors.limits import Limit
 from connectors.threads import texts
 from pipeline.config.model import Duration
-from pipeline.contract.events import Mention
 
 LIMIT: Final = 100  # posts of one answer at the most: https://developers.facebook.com/docs/threads/keyword-search
 SEARCHES: Final = 2_200  # of an account in any 24 hours, over all apps; those that find nothing do not count
@@ -74,6 +73,8 @@ class Threads(graph.GraphConnector[ThreadsSettings]):
         tested="a Graph of our own, a recorded answer",
     )
     seen_limit: ClassVar[int] = 5_000
+    rows = staticmethod(texts.rows)
+    to_mention = staticmethod(texts.to_mention)
 
     def limits(self) -> Sequence[Limit]:
         return (Limit(SEARCHES, per=86_400.0, bucket=SEARCH),)
@@ -141,14 +142,6 @@ class Threads(graph.GraphConnector[ThreadsSettings]):
     def time_of(self, cursor: str | None) -> datetime | None:
         known = [mark for value in graph.places(cursor).values() if (mark := graph.whole(value)) is not None]
         return graph.instant(min(known)) if known else None
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in graph.rows_in(body, texts.rows))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return texts.to_mention(row, now)
 
 
 def _search(query: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -25,7 +25,6 @@ from connectors.tiktok.place import VIDEOS, Place, Question
 from connectors.tiktok.videos import Row
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 MOST: Final = 100  # of one answer
 DEEPEST: Final = 1_000  # comments of a video that TikTok shows
@@ -83,6 +82,7 @@ class TikTok(PollingConnector[TikTokSettings]):
         tested="an API of our own, a published example",
     )
     seen_limit: ClassVar[int] = 5_000
+    to_mention = staticmethod(videos.to_mention)
 
     def auth(self) -> auth.Auth:
         return ClientKey(
@@ -172,10 +172,6 @@ class TikTok(PollingConnector[TikTokSettings]):
     def time_of(self, cursor: str | None) -> datetime | None:
         place = Place.read(cursor)
         return timestamp(place.question.since if place.question and place.question.since else place.heard)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return videos.to_mention(row, now)
 
 
 def _one_of(name: str, values: Sequence[str]) -> Row:

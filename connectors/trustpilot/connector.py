@@ -7,16 +7,15 @@ what was edited or deleted is learned by reading again what was heard.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors import auth, newest, one_by_one, reading
+from connectors import auth, newest, one_by_one
 from connectors.answers import Meaning
-from connectors.base import Facts, Page, PollingConnector, PollingSettings
+from connectors.base import Facts
 from connectors.limits import Limit
 from connectors.newest import Sheet
 from connectors.rereading import DAY, Reread, Rereading
@@ -29,7 +28,7 @@ PAGE: Final = 100  # reviews of one answer at the most
 TOKENS: Final = "v1/oauth/oauth-business-users-for-applications/accesstoken"
 
 
-class TrustpilotSettings(PollingSettings):
+class TrustpilotSettings(newest.DescentSettings):
     """Which companies."""
 
     companies: tuple[str, ...] = Field(min_length=1, max_length=100)
@@ -52,7 +51,7 @@ class TrustpilotSettings(PollingSettings):
         return tuple(dict.fromkeys(re.sub(r"^https?://|/.*$", "", one.strip().lower()) for one in value if one.strip()))
 
 
-class Trustpilot(PollingConnector[TrustpilotSettings]):
+class Trustpilot(newest.NewestFirst[TrustpilotSettings]):
     """The cursor is, for each company, the time of the newest review, and where a walk through pages is."""
 
     name = "trustpilot"
@@ -65,6 +64,8 @@ class Trustpilot(PollingConnector[TrustpilotSettings]):
     )
     seen_limit: ClassVar[int] = 5_000
     rereads = Rereading(ages=(DAY, 7 * DAY, 30 * DAY), batch=20)
+    rows_of = staticmethod(reviews.rows_of)
+    to_mention = staticmethod(reviews.to_mention)
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -80,18 +81,10 @@ class Trustpilot(PollingConnector[TrustpilotSettings]):
         """Return what Trustpilot asks to keep to: https://developers.trustpilot.com/rate-limiting."""
         return (Limit(833, per=300.0), Limit(10_000, per=3600.0))
 
-    async def fetch(self, cursor: str | None) -> Page:
-        found = await newest.descend(
-            self.settings.companies,
-            cursor,
-            self._reviews,
-            now=self.clock(),
-            lookback=self.settings.lookback,
-            overlap=self.settings.overlap,
-        )
-        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full))
+    def parts(self) -> tuple[str, ...]:
+        return self.settings.companies
 
-    async def _reviews(self, company: str, at: str | None) -> Sheet:
+    async def sheet(self, company: str, at: str | None) -> Sheet:
         """Return a page of a company's reviews. What is written meanwhile moves others to later pages: no harm."""
         number = int(at or 1)
         private = "private/" if self.settings.secret else ""
@@ -139,17 +132,3 @@ class Trustpilot(PollingConnector[TrustpilotSettings]):
         private = "private/" if self.settings.secret else ""
         row = await self._asked(f"v1/{private}reviews/{quote(native, safe='')}", meaning=one_by_one.gone)
         return self.page([row], None).mentions
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at(self.settings.companies, since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in reviews.rows_of(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return reviews.to_mention(row, now)

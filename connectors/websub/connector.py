@@ -6,7 +6,7 @@ Rules: https://www.w3.org/TR/websub/. What an entry becomes is the business of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -28,7 +28,6 @@ from pipeline.contract.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from pipeline.contract.events import Mention
 
 AT_ONCE: Final = 8  # feeds that are asked for at the same time: each may fill a body in memory
 SOON: Final = 0.05
@@ -52,6 +51,8 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
     )
     seen_limit: ClassVar[int] = 10_000
     is_named = True
+    parse = Rss.parse
+    to_mention = Rss.to_mention
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -216,14 +217,6 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
         silent = sum(heard.error is not None for heard in self._feeds.values())
         more = f"; {silent} do not answer" if silent else ""
         return f"{port}; {answers}; {hubs} of {len(self._feeds)} feeds name a hub{more}"
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return Rss.parse(body, now)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return Rss.to_mention(row, now)
 
 
 def _oldest_first(page: Page) -> Page:

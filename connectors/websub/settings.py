@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from connectors.base import PollingSettings
-from connectors.inbound import InboundSettings
+from connectors.inbound import InboundSettings, Path, Port
 from pipeline.config.model import Duration
 
 ADDRESS = re.compile(r"https?://[^/\s]\S*")
@@ -57,10 +57,8 @@ class WebSubSettings(InboundSettings, PollingSettings):
     """How seldom to ask for a feed that is not pushed."""
     poll_while_pushed: Duration = Field(default=21_600.0, ge=0.05)
     """How often to ask for a feed that is pushed, in case the hub has missed something."""
-    path: str = Field(default="/websub", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to; each subscription has an address of its own below it."""
-    port: int = Field(default=9483, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
+    path: Path = "/websub"
+    port: Port = 9483
     max_body: int = Field(default=5_000_000, ge=1_000, le=50_000_000)
     """Bytes that a feed may have, pushed or asked for."""
 

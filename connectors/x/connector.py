@@ -7,7 +7,7 @@ to be caught up with, of one hour: so texts come nearly in their order, and a wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal
 
@@ -62,6 +62,7 @@ class X(Paid[XSettings], PollingConnector[XSettings]):
         tested="X's spec 2.112 (Prism), recorded answers",
     )
     seen_limit: ClassVar[int] = 2_000
+    rows_of = staticmethod(posts.rows_of)
 
     def limits(self) -> Sequence[Limit]:
         bounds = (Limit(300, WINDOW, bucket="search/all"), Limit(1, 1.0, bucket="search/all"))
@@ -147,10 +148,6 @@ class X(Paid[XSettings], PollingConnector[XSettings]):
 
     def time_of(self, cursor: str | None) -> datetime | None:
         return ids.time_of(Place.read(cursor).known)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in posts.rows_of(reading.documents(body)))
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:

@@ -7,7 +7,7 @@ The stream has no memory: what was written while nobody listened is asked of the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 
@@ -23,7 +23,6 @@ from connectors.x.paid import Paid, PaidSettings
 from connectors.x_stream import rules
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 MAX_LINE: Final = 1_000_000  # bytes of one post with all that stands beside it
 MAX_BROKEN: Final = 50  # lines in a row that cannot be read: then it is no stream of X's
@@ -59,6 +58,8 @@ class XStream(Paid[XStreamSettings], StreamingConnector[XStreamSettings]):
         tested="X's spec of rules (Prism), a stream of our own",
     )
     seen_limit: ClassVar[int] = 5_000
+    parse = X.parse
+    to_mention = X.to_mention
 
     @property
     def api(self) -> str:
@@ -187,11 +188,3 @@ class XStream(Paid[XStreamSettings], StreamingConnector[XStreamSettings]):
 
     def time_of(self, cursor: str | None) -> datetime | None:
         return ids.time_of(cursor)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return X.parse(body, now)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return X.to_mention(row, now)

@@ -10,17 +10,16 @@ import hashlib
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from connectors.base import Facts, Page, reveal
-from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, delivery_of, is_same, json_of
+from connectors.inbound import Inbound, InboundSettings, NotAcceptedError, Path, Port, delivery_of, is_same, json_of
 from connectors.x import posts, withdrawals
 from connectors.x.connector import X
-from pipeline.contract.events import Mention
 
 HEADER: Final = "x-twitter-webhooks-signature"
 
@@ -32,10 +31,8 @@ class XWebhookSettings(InboundSettings):
     """The app's consumer secret (API secret key): X signs with it, and asks for signs made with it."""
     reposts: bool = False
     """Whether reposts without words are heard."""
-    path: str = Field(default="/x", pattern=r"^/[A-Za-z0-9._~/-]*$")
-    """The path requests are sent to."""
-    port: int = Field(default=9481, ge=0, le=65_535)
-    """The port to listen at; 0 takes any that is free."""
+    path: Path = "/x"
+    port: Port = 9481
 
 
 class XWebhook(Inbound[XWebhookSettings]):
@@ -51,6 +48,8 @@ class XWebhook(Inbound[XWebhookSettings]):
         tested="signed requests over loopback",
     )
     seen_limit: ClassVar[int] = 5_000
+    parse = X.parse
+    to_mention = X.to_mention
 
     def challenge(self, query: Mapping[str, str]) -> str:
         token = query.get("crc_token", "")
@@ -71,14 +70,6 @@ class XWebhook(Inbound[XWebhookSettings]):
 
     def _is_heard(self, row: dict[str, Any]) -> bool:
         return self.settings.reposts or not (posts.reference(row, "retweeted") or row.get("retweeted_status"))
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return X.parse(body, now)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return X.to_mention(row, now)
 
 
 def matched(value: Any) -> set[int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
@@ -26,7 +26,6 @@ from connectors.youtube.place import Place, Walk
 from connectors.youtube.resources import Row
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 SEARCH: Final = "search"
 DEEPEST: Final = 10  # pages of one search: YouTube shows about 500 results, whatever it says there are
@@ -82,6 +81,7 @@ class YouTube(PollingConnector[YouTubeSettings]):
     )
     seen_limit: ClassVar[int] = 5_000
     rereads = Rereading(ages=(DAY, 7 * DAY), batch=50, every=25 * DAY)  # what is kept for 30 days has to be renewed
+    to_mention = staticmethod(resources.to_mention)
 
     def auth(self) -> auth.Auth:
         return auth.header("X-Goog-Api-Key", self.settings.key)
@@ -223,10 +223,6 @@ class YouTube(PollingConnector[YouTubeSettings]):
         return timestamp(
             (place.walk.stop if place.walk else "") or place.begin or min(place.newest.values(), default="")
         )
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return resources.to_mention(row, now)
 
 
 def published(row: Row) -> str:
