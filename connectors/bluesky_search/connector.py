@@ -1,8 +1,8 @@
 """Bluesky posts with certain words, from the network's search, asked through the server of an account of yours.
 
 API: the lexicon app.bsky.feed.searchPosts (an account; closed to others since January 2025). It gives the newest first and
-promises no end of its pages: so each page is asked for by time, below the oldest post of the page before, and a cursor is
-used only within one instant.
+promises no end of its pages: so each page is asked for by time, below the oldest post of the page before, and by cursor
+within one instant, and where a server does not know `until`.
 """
 
 from __future__ import annotations
@@ -93,21 +93,31 @@ class BlueskySearch(PollingConnector[BlueskySearchSettings]):
         return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
 
     async def _sheet(self, query: str, at: str | None) -> Sheet:
-        """Return a page of a query's posts, the newest first; `at` is a time in milliseconds, and a cursor from there."""
-        until, within = json.loads(at) if at else (None, None)
+        """Return a page of a query's posts, the newest first.
+
+        `at` is a time in milliseconds below which it begins, a cursor within one instant, and the cursor of the page
+        before: a server that does not know `until` is walked through by those.
+        """
+        until, within, spare = json.loads(at) if at else (None, None, None)
         body = await self._asked(query, until, within)
-        rows = reading.objects(body["posts"])
-        times = _times(rows)
-        low = int(times[-1] * 1000) + 1 if times else None  # not inclusive: the instant itself once more
+        times = _times(reading.objects(body["posts"]))
         is_ignored = until is not None and within is None and bool(times) and times[0] * 1000 >= until
-        following: tuple[int | None, str | None] | None = None
-        if low is not None and (until is None or low < until):
-            following = (low, None)
-        elif rows and body.get("cursor") and body["cursor"] != within:  # a page of one instant
-            following = (until, str(body["cursor"]))
-        is_cut = is_ignored and len(rows) == LIMIT
-        named = list(zip(times, rows, strict=True))
-        return Sheet(named, None if is_ignored or following is None else json.dumps(following), is_cut=is_cut)
+        if is_ignored and spare:
+            until, within = None, spare
+            body = await self._asked(query, until, within)
+            times = _times(reading.objects(body["posts"]))
+        cursor = body.get("cursor") if body.get("cursor") != within else None
+        low = int(times[-1] * 1000) + 1 if times else 0  # not inclusive: the instant itself once more
+        following: tuple[int | None, str | None, str | None] | None = None
+        if times and until is None and within is not None:
+            following = (None, cursor, None) if cursor else None
+        elif times and (until is None or low < until) and not is_ignored:
+            following = (low, None, cursor)
+        elif times and cursor and not is_ignored:  # a page of one instant
+            following = (until, cursor, None)
+        rows = reading.objects(body["posts"])
+        is_cut = is_ignored and not spare and len(rows) == LIMIT
+        return Sheet(list(zip(times, rows, strict=True)), json.dumps(following) if following else None, is_cut=is_cut)
 
     async def _asked(self, query: str, until: int | None, within: str | None) -> dict[str, Any]:
         params = {"q": query, "sort": "latest", "limit": str(LIMIT)}

@@ -44,9 +44,9 @@ def post(number=0, *, at=None, seen=None, text=None):
 class Pds:
     """An account's server: sessions, and a search that sorts by the earlier of said and seen, newest first."""
 
-    def __init__(self, rows=(), *, knows_until=True):
+    def __init__(self, rows=(), *, knows_until=True, knows_cursor=True):
         self.rows = list(rows)
-        self.knows_until = knows_until
+        self.knows_until, self.knows_cursor = knows_until, knows_cursor
         self.now = kit.NOW
         self.password = kit.SECRET
         self.asked = []
@@ -97,7 +97,7 @@ class Pds:
         if "until" in params and self.knows_until:
             found = [row for row in found if at(row) < params["until"]]
         start, limit = int(params.get("cursor", 0)), int(params["limit"])
-        following = {"cursor": str(start + limit)} if len(found) > start + limit else {}
+        following = {"cursor": str(start + limit)} if self.knows_cursor and len(found) > start + limit else {}
         return {"posts": found[start : start + limit], **following}
 
     def connector(self, **changes):
@@ -270,12 +270,25 @@ async def test_new_posts_while_a_walk_is_under_way_shift_nothing():
     assert log.mentions == []
 
 
-async def test_a_server_that_does_not_know_until_is_not_asked_on_and_the_rest_is_a_gap():
-    pds = Pds([post(number) for number in range(300)], knows_until=False)
-    connector = pds.connector(lookback="2h")
-    pages = await walked(connector)
+async def test_a_server_that_does_not_know_until_is_walked_through_by_its_cursors():
+    pds = Pds([post(number) for number in range(1_350)], knows_until=False)
+    pages = await walked(pds.connector(lookback="2h"))
+    assert set(uris(pages)) == {row["uri"] for row in pds.rows}
+    assert {page.gap for page in pages} == {None}
+    assert len(pds.paths(SEARCH)) == 14 + 1
+
+
+async def test_a_server_that_knows_neither_until_nor_cursors_is_not_asked_on_and_the_rest_is_a_gap():
+    pds = Pds([post(number) for number in range(300)], knows_until=False, knows_cursor=False)
+    pages = await walked(pds.connector(lookback="2h"))
     assert len(pds.paths(SEARCH)) == 2
     assert pages[-1].gap.until == NOON + timedelta(seconds=200)
+
+
+async def test_on_a_server_with_less_than_a_page_that_knows_neither_nothing_is_missed():
+    pds = Pds([post(number) for number in range(30)], knows_until=False, knows_cursor=False)
+    (page,) = await walked(pds.connector(lookback="2h"))
+    assert (len(page.mentions), page.gap) == (30, None)
 
 
 async def test_a_poll_without_news_is_one_question_when_the_page_reaches_back():
