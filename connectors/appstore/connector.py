@@ -16,15 +16,15 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import auth, newest, one_by_one, reading
-from connectors.appstore import connect
+from connectors import auth, newest, one_by_one
+from connectors.appstore import connect, reviews
 from connectors.appstore.entries import Row, entries, time_of
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, mention
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.newest import Sheet
 from connectors.rereading import DAY, Reread, Rereading
 from pipeline.config.model import Duration
 from pipeline.contract.errors import InvalidMessageError, SourceUnavailableError
-from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating
+from pipeline.contract.events import Mention
 
 PAGES: Final = 10  # further ones are refused: https://github.com/facundoolano/app-store-scraper#reviews
 
@@ -83,6 +83,7 @@ class Appstore(PollingConnector[AppstoreSettings]):
         tested="Apple's spec of Connect (Prism), feeds written by hand",
     )
     seen_limit: ClassVar[int] = 5_000
+    to_mention = staticmethod(reviews.to_mention)
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -183,40 +184,6 @@ class Appstore(PollingConnector[AppstoreSettings]):
     @classmethod
     def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
         return cls.unique(cls.attempt(row, now) for row in entries(body))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        """Read an entry of the feed; the first one may be the app itself, which has no rating."""
-        if "im:rating" not in row:
-            return None
-        link = row.get("link") or ""
-        stars = float(row["im:rating"])
-        if not 1 <= stars <= 5:
-            raise ValueError
-        in_store = re.search(r"//[^/]+/([a-z]{2})/review\?.*?\bid=(\d+)", link)
-        country = row.get("earshot_country") or (in_store and in_store[1])
-        app = row.get("earshot_app") or (in_store and in_store[2])
-        if not link and app and country:  # App Store Connect gives no address: that of the app's reviews
-            link = f"https://apps.apple.com/{country}/app/id{app}?see-all=reviews"
-        time = reading.timestamp(row.get("updated"))
-        who, version = row.get("uri"), row.get("im:version")
-        return mention(
-            cls.name,
-            row["id"],
-            created_at=time,
-            now=now,
-            text=row.get("content"),
-            title=row.get("title") or None,
-            # The feed gives one time only: that of the writing or of the last edit.
-            revision=int(time.timestamp() * 1000) if time else 0,
-            kind=Kind.REVIEW,
-            url=link or None,
-            author=Author(id=who, name=row.get("name"), url=who) if who or row.get("name") else None,
-            rating=Rating(value=stars, best=5.0, worst=1.0),
-            engagement=Engagement(likes=reading.whole(row.get("im:voteSum")), replies=row.get("replies")),
-            subject=app,
-            tags=[*([f"version-{version}"] if version else []), *([f"country-{country}"] if country else [])],
-        )
 
 
 def _gap(gaps: list[tuple[int, int, str]]) -> Gap | None:

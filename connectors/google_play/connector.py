@@ -6,21 +6,20 @@ were written or changed in the last seven days, of those with words: what lies b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
 from connectors import auth, google, newest, reading
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, mention
-from connectors.google_play import exported
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
+from connectors.google_play import exported, reviews
 from connectors.limits import Limit
-from connectors.newest import Descent, Row, Sheet
+from connectors.newest import Descent, Sheet
 from pipeline.config.model import Duration
-from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating
+from pipeline.contract.events import Mention
 
 SCOPE: Final = "https://www.googleapis.com/auth/androidpublisher"
 REACH: Final = (
@@ -29,14 +28,12 @@ REACH: Final = (
 LIMIT: Final = 100  # reviews of one answer at the most
 ASKED: Final = "asked"  # the part of the cursor that says when the last walk ended; no package is called so
 PER_HOUR: Final = 200  # requests for reviews of an app: https://developers.google.com/android-publisher/quotas
-PACKAGE: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)+")
-STORE: Final = "https://play.google.com/store/apps/details"
 
 
 class GooglePlaySettings(PollingSettings):
     """Which app."""
 
-    package: str = Field(pattern=f"^{PACKAGE.pattern}$")
+    package: str = Field(pattern=f"^{reviews.PACKAGE.pattern}$")
     """Package name of the app, such as com.example.app."""
     key: SecretStr
     """Key of a service account, the whole JSON file."""
@@ -59,6 +56,7 @@ class GooglePlay(PollingConnector[GooglePlaySettings]):
         tested="Google's spec (Prism), answers made by hand",
     )
     seen_limit: ClassVar[int] = 5_000
+    to_mention = staticmethod(reviews.to_mention)
 
     def auth(self) -> auth.Auth:
         return auth.ServiceAccount(self.settings.key, SCOPE)
@@ -83,7 +81,7 @@ class GooglePlay(PollingConnector[GooglePlaySettings]):
         rows = ({**row, "earshot_app": package} for row in google.rows_of(body, self.instance))
         after = body.get("tokenPagination")
         following = after.get("nextPageToken") if isinstance(after, dict) else None
-        return Sheet([(_time(row), row) for row in rows], str(following) if following else None)
+        return Sheet([(reviews.time_of(row), row) for row in rows], str(following) if following else None)
 
     async def cursor_at(self, since: datetime) -> str | None:
         return newest.cursor_at([self.settings.package, ASKED], since)
@@ -96,46 +94,6 @@ class GooglePlay(PollingConnector[GooglePlaySettings]):
         rows = exported.rows(body) if exported.is_table(body) else reading.walk(reading.documents(body))
         return cls.unique(cls.attempt(row, now) for row in rows)
 
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        """Read a review; the developer's answers in it are not what customers say."""
-        said = _said(row)
-        if "reviewId" not in row or said is None:
-            return None
-        title, tab, text = str(said.get("originalText") or said.get("text") or "").partition("\t")
-        if not tab:
-            title, text = "", title
-        is_package = PACKAGE.fullmatch(str(row.get("earshot_app"))) is not None
-        app, at, stars = row.get("earshot_app"), _instant(said), said.get("starRating")
-        language = str(said.get("reviewerLanguage") or "")
-        tags = (
-            ("version", said.get("appVersionName") or said.get("appVersionCode")),
-            ("android", said.get("androidOsVersion")),
-            ("device", said.get("device")),
-        )
-        return mention(
-            cls.name,
-            row["reviewId"],
-            created_at=at,
-            now=now,
-            text=text.strip(),
-            title=title.strip() or None,
-            # One time only is given: that of the writing or of the last edit.
-            revision=int(at.timestamp() * 1000) if at else 0,
-            kind=Kind.REVIEW,
-            # The reviewer's device has this language, which is not always that of the words.
-            language=language.replace("_", "-").split("-")[0].lower() or None,
-            url=f"{STORE}?id={app}&reviewId={quote(str(row['reviewId']))}" if is_package else None,
-            author=Author(name=str(row["authorName"])) if row.get("authorName") else None,
-            rating=Rating(value=float(stars), best=5.0, worst=1.0)
-            if isinstance(stars, int) and 1 <= stars <= 5
-            else None,
-            engagement=_engagement(said),
-            subject=app,
-            tags=[f"{name}-{value}".lower().replace(" ", "-") for name, value in tags if value],
-            links=reading.addresses(text),
-        )
-
 
 def _passed(asked: float | None, now: datetime) -> Gap | None:
     """Return the time that the store no longer shows and in which it was not asked."""
@@ -144,31 +102,3 @@ def _passed(asked: float | None, now: datetime) -> Gap | None:
         return None
     reason = "Google Play shows the reviews of seven days, and was not asked for longer"
     return Gap(datetime.fromtimestamp(asked, UTC), shown, reason)
-
-
-def _said(row: Row) -> Row | None:
-    """Return what the customer says in a review, the last of it; None where there is nothing of him."""
-    comments = row.get("comments")
-    parts = comments if isinstance(comments, list) else ()
-    said = [one["userComment"] for one in parts if isinstance(one, dict) and isinstance(one.get("userComment"), dict)]
-    return said[-1] if said else None
-
-
-def _instant(said: Row) -> datetime | None:
-    at = said.get("lastModified")
-    if not isinstance(at, dict):
-        return reading.timestamp(at)
-    seconds = reading.timestamp(at.get("seconds"))
-    nanos = reading.whole(at.get("nanos")) or 0
-    return None if seconds is None else seconds.replace(microsecond=min(999_999, nanos // 1000))
-
-
-def _time(row: Row) -> float | None:
-    said = _said(row)
-    at = None if said is None else _instant(said)
-    return None if at is None else at.timestamp()
-
-
-def _engagement(said: Row) -> Engagement | None:
-    likes = reading.whole(said.get("thumbsUpCount"))
-    return None if likes is None else Engagement(likes=likes)

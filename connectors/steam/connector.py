@@ -7,35 +7,25 @@ API: https://partner.steamgames.com/doc/webapi/IUserReviewsService (no key neede
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import Any, ClassVar, Final
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator
 
 from connectors import auth, newest
-from connectors.base import Facts, mention
+from connectors.base import Facts
 from connectors.limits import Limit
 from connectors.newest import Row, Sheet
-from connectors.reading import timestamp, whole
+from connectors.reading import whole
+from connectors.steam import reviews
 from connectors.steam.languages import LANGUAGES
-from connectors.steam.markup import plain
 from pipeline.config.model import Duration
 from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating, State
 
 PAGE: Final = 100  # reviews of one answer at the most
 UPDATED, ALL = 2, 1  # of the API's enumerations: the last changed first; whoever paid, and where
 ASKED_AGAIN: Final = 3  # times at the most for a page that is empty in the middle
 SPARE: Final = 2  # reviews by which Steam's count may be wrong: what is hidden or banned counts for a while
-COMMUNITY: Final = "https://steamcommunity.com/profiles"
-MARKS: Final = {
-    "written_during_early_access": "early-access",
-    "received_for_free": "received-for-free",
-    "primarily_steam_deck": "steam-deck",
-    "refunded": "refunded",
-}
-"""What the API says of a review in a field of its own, and the tag for it."""
 
 
 class SteamSettings(newest.DescentSettings):
@@ -78,6 +68,7 @@ class Steam(newest.NewestFirst[SteamSettings]):
         tested="a service of our own, answers made by hand",
     )
     seen_limit: ClassVar[int] = 5_000
+    to_mention = staticmethod(reviews.to_mention)
 
     def auth(self) -> auth.Auth:
         return auth.query("key", self.settings.key)
@@ -106,7 +97,7 @@ class Steam(newest.NewestFirst[SteamSettings]):
                 break
         following, seen = found.get("cursor"), seen + len(rows)
         is_over = not rows or (total is not None and seen >= total) or following in (None, "", "*", place)
-        named = [(_changed(row), {**row, "earshot_app": app}) for row in rows]
+        named = [(reviews.time_of(row), {**row, "earshot_app": app}) for row in rows]
         return Sheet(named, None if is_over else json.dumps([seen, total, following]), is_cut=is_short)
 
     async def _asked(self, app: str, at: str) -> Row:
@@ -131,36 +122,6 @@ class Steam(newest.NewestFirst[SteamSettings]):
             raise SourceRefusedError(f"{self.instance}: Steam has no game {app} — take its number from the store")
         return found
 
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        """Read a review: a thumb up or down, which is a rating of 1 or 0."""
-        if not {"recommendationid", "review"} <= row.keys():
-            return None
-        rich, author = plain(row["review"]), row.get("author") or {}
-        created, changed = timestamp(row.get("timestamp_created")), timestamp(row.get("timestamp_updated"))
-        is_edited = created is not None and changed is not None and changed > created
-        return mention(
-            cls.name,
-            row["recommendationid"],
-            created_at=created or changed,
-            now=now,
-            text=rich.text,
-            revision=int(changed.timestamp() * 1000) if changed and is_edited else 0,
-            state=State.EDITED if is_edited else None,
-            kind=Kind.REVIEW,
-            language=LANGUAGES.get(str(row.get("language"))),
-            url=_address(author, row.get("earshot_app")),
-            author=_author(author),
-            rating=Rating(value=float(bool(row["voted_up"])), best=1.0, worst=0.0) if "voted_up" in row else None,
-            engagement=Engagement(
-                likes=whole(row.get("votes_up")),
-                replies=(whole(row.get("comment_count")) or 0) + bool(row.get("developer_response")),
-            ),
-            subject=row.get("earshot_app"),
-            tags=list(_tags(row, author)),
-            links=rich.links,
-        )
-
 
 def _place(at: str | None) -> tuple[int, int | None, str]:
     """Return how many reviews of a walk were seen, how many there are, and Steam's cursor."""
@@ -174,28 +135,3 @@ def _count(found: Row) -> int | None:
     """Return how many reviews there are by Steam's own count; the first page of a walk has it."""
     summary = found.get("query_summary")
     return whole(found.get("total_matching", summary.get("total_reviews") if isinstance(summary, dict) else None))
-
-
-def _changed(row: Row) -> float | None:
-    at = timestamp(row.get("timestamp_updated") or row.get("timestamp_created"))
-    return None if at is None else at.timestamp()
-
-
-def _author(author: Row) -> Author | None:
-    who = author.get("steamid")
-    return Author(id=str(who), name=author.get("personaname") or None, url=f"{COMMUNITY}/{who}") if who else None
-
-
-def _address(author: Row, app: str | None) -> str | None:
-    """Return where a review can be read: beside the author's others, where the answer does not say of which game."""
-    who = author.get("steamid")
-    return f"{COMMUNITY}/{who}/recommended/{app or ''}" if who else None
-
-
-def _tags(row: Row, author: Row) -> Iterator[str]:
-    minutes = whole(author.get("playtime_at_review"))
-    if minutes is not None:
-        yield f"played-{minutes // 60}h"
-    yield from (tag for name, tag in MARKS.items() if row.get(name) is True)
-    if row.get("steam_purchase") is False:
-        yield "not-bought-on-steam"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
@@ -22,7 +22,7 @@ from connectors.reading import mapping, objects, timestamp, whole
 from connectors.rereading import DAY, Reread, Rereading
 from connectors.youtube import resources
 from connectors.youtube.errors import PACIFIC, GoneError, StaleTokenError, meaning
-from connectors.youtube.place import Place, Walk
+from connectors.youtube.place import Place, Walk, gap_between, written
 from connectors.youtube.resources import Row
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceUnavailableError
@@ -143,7 +143,7 @@ class YouTube(PollingConnector[YouTubeSettings]):
             "maxResults": str(SEARCH_PAGE),
         }
         results, token = await self._list("search", params, walk.token)
-        found = {native: published(row) for row in results if (native := resources.video_id(row))}
+        found = {native: resources.published(row) for row in results if (native := resources.video_id(row))}
         rows: list[Row] = []
         if found:
             wanted = {"part": "snippet,statistics", "id": ",".join(found), "maxResults": str(SEARCH_PAGE)}
@@ -170,10 +170,10 @@ class YouTube(PollingConnector[YouTubeSettings]):
             said = mapping(thread.get("snippet"))
             top, replies = mapping(said.get("topLevelComment")), objects(mapping(thread.get("replies")).get("comments"))
             here: Row = {name: said[name] for name in ("videoId", "channelId", "totalReplyCount") if name in said}
-            times.append(published(top))
-            rows += [row for row in (with_place(top, here), *replies) if changed(row) >= walk.stop]
+            times.append(resources.published(top))
+            rows += [row for row in (resources.with_place(top, here), *replies) if resources.changed(row) >= walk.stop]
             count = whole(said.get("totalReplyCount")) or 0
-            if count > len(replies) and published(top) >= walk.stop:
+            if count > len(replies) and resources.published(top) >= walk.stop:
                 counts[f"{thread.get('id')}:{said.get('videoId', '')}"] = count
         more = [f"replies:{name}" for name, count in counts.items() if place.counted.get(name) != count]
         is_over = not times or times[-1] < walk.stop
@@ -186,7 +186,7 @@ class YouTube(PollingConnector[YouTubeSettings]):
             "comments", {"part": "snippet", "parentId": thread, **COMMENTS}, place.walk.token
         )
         here = {"videoId": video, "parentId": thread} if video else {"parentId": thread}
-        return self._turned(place.turned(token, ""), [with_place(row, here) for row in rows])
+        return self._turned(place.turned(token, ""), [resources.with_place(row, here) for row in rows])
 
     async def _list(self, resource: str, params: Mapping[str, str], token: str = "") -> tuple[list[Row], str]:
         """Return the objects of a list and the token of its next page."""
@@ -199,7 +199,7 @@ class YouTube(PollingConnector[YouTubeSettings]):
         return rows, str(body.get("nextPageToken") or "") if rows else ""
 
     def _turned(self, place: Place, rows: list[Row], gap: Gap | None = None) -> Page:
-        rows.sort(key=published)
+        rows.sort(key=resources.published)
         return self.page(rows, place.written(), is_full=bool(place.queue), gap=gap)
 
     async def reread(self, ids: Sequence[str]) -> Reread:
@@ -223,34 +223,3 @@ class YouTube(PollingConnector[YouTubeSettings]):
         return timestamp(
             (place.walk.stop if place.walk else "") or place.begin or min(place.newest.values(), default="")
         )
-
-
-def published(row: Row) -> str:
-    """Return when it was published, as YouTube writes it; such texts are compared as they are."""
-    return _moment(row, "publishedAt")
-
-
-def changed(row: Row) -> str:
-    """Return when it was written or last changed."""
-    return max(_moment(row, "publishedAt"), _moment(row, "updatedAt"))
-
-
-def _moment(row: Row, name: str) -> str:
-    at = timestamp(mapping(row.get("snippet")).get(name))
-    return written(at) if at else ""
-
-
-def written(at: datetime) -> str:
-    """Return an instant as YouTube reads it."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def with_place(row: Row, here: Row) -> Row:
-    """Return a comment that says where it stands: in some answers only its thread does."""
-    return {**row, "snippet": {**here, **mapping(row.get("snippet"))}}
-
-
-def gap_between(since: str, until: str) -> Gap | None:
-    """Return what a search did not show because it shows no more than about 500 results."""
-    begin, end = timestamp(since), timestamp(until)
-    return Gap(begin, end, "a search of YouTube shows 500 videos") if begin and end and begin < end else None

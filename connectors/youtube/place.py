@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from connectors.base import Gap
 from connectors.reading import timestamp
 
 MAX_VIDEOS: Final = 200  # that a search has found and whose comments are followed
@@ -100,3 +101,14 @@ class Place:
 
 def _each_once(*targets: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(targets))
+
+
+def written(at: datetime) -> str:
+    """Return an instant as YouTube reads it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def gap_between(since: str, until: str) -> Gap | None:
+    """Return what a search did not show because it shows no more than about 500 results."""
+    begin, end = timestamp(since), timestamp(until)
+    return Gap(begin, end, "a search of YouTube shows 500 videos") if begin and end and begin < end else None

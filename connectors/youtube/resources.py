@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from connectors.base import mention
 from connectors.reading import addresses, from_html, mapping, timestamp, whole
+from connectors.youtube.place import written
 from pipeline.contract.events import Author, Engagement, Kind, Mention, State
 
 SOURCE: Final = "youtube"
@@ -186,3 +187,23 @@ def when(value: Any, now: datetime) -> datetime | None:
         return now - timedelta(seconds=count * _SECONDS[ago[2]])
     except OverflowError:
         return None
+
+
+def published(row: Row) -> str:
+    """Return when it was published, as YouTube writes it; such texts are compared as they are."""
+    return _moment(row, "publishedAt")
+
+
+def changed(row: Row) -> str:
+    """Return when it was written or last changed."""
+    return max(_moment(row, "publishedAt"), _moment(row, "updatedAt"))
+
+
+def _moment(row: Row, name: str) -> str:
+    at = timestamp(mapping(row.get("snippet")).get(name))
+    return written(at) if at else ""
+
+
+def with_place(row: Row, here: Row) -> Row:
+    """Return a comment that says where it stands: in some answers only its thread does."""
+    return {**row, "snippet": {**here, **mapping(row.get("snippet"))}}

@@ -12,9 +12,9 @@ import pytest
 from connectors import reading
 from connectors.backfill import Backfill, checkpoint_name
 from connectors.publisher import MemoryLog, MemoryPublisher
-from connectors.youtube.connector import YouTube, written
+from connectors.youtube.connector import YouTube
 from connectors.youtube.errors import until_midnight
-from connectors.youtube.place import Place
+from connectors.youtube.place import Place, written
 from pipeline.contract.errors import ConfigError, RateLimitedError, SourceRefusedError
 from pipeline.contract.events import Kind, State
 from pipeline.contract.metrics import Metrics
