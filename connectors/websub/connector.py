@@ -6,6 +6,7 @@ Rules: https://www.w3.org/TR/websub/. What an entry becomes is the business of t
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -13,12 +14,13 @@ from typing import Any, ClassVar, Final
 from connectors import places
 from connectors.base import Facts, Listening, Page, PollingConnector, Publish
 from connectors.inbound import IgnoredError, Inbound, NotAcceptedError, delivery_of
+from connectors.newest import in_order
 from connectors.rss import asking, entries
 from connectors.rss.connector import Rss
-from connectors.websub import subscriptions
+from connectors.websub import hubs
 from connectors.websub.book import Book
 from connectors.websub.discovery import announced
-from connectors.websub.feeds import Heard
+from connectors.websub.feeds import EARLY, Feeds
 from connectors.websub.settings import FeedSettings, WebSubSettings
 from connectors.websub.signature import is_signed
 from connectors.websub.subscriptions import Subscription
@@ -32,8 +34,6 @@ from pipeline.contract.errors import (
 AT_ONCE: Final = 8  # feeds that are asked for at the same time: each may fill a body in memory
 SOON: Final = 0.05
 WAKE: Final = 60.0  # seconds after which is looked at the latest whether something is due: a hub may have refused us
-EARLY: Final = 1.0  # seconds by which timers may be early
-HUB_WAIT: Final = 3600.0  # seconds until a hub is asked again that wants to be asked less often and does not say when
 ERRORS: Final = (SourceUnavailableError, RateLimitedError, SourceRefusedError)
 
 
@@ -57,8 +57,8 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self.http.max_body = self.settings.max_body
-        self._feeds = {feed.url: Heard(feed.url) for feed in self.settings.feeds}
         self._book = Book(self.settings)
+        self._feeds = Feeds(self.settings, self._book)
         self._cursor: str | None = None
         self._is_listening = False
 
@@ -93,7 +93,7 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
             raise IgnoredError
         page = self.page(await self._rows(one, headers, body), None, delivery=delivery_of(body))
         self._feeds[one.feed].pushed(page.mentions)
-        return _oldest_first(page)
+        return in_order(page)
 
     async def _rows(self, one: Subscription, headers: Mapping[str, str], body: bytes) -> Sequence[Any]:
         """Return the entries that were brought; where there is no feed but a sign of news, those of the feed."""
@@ -119,44 +119,25 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
     async def fetch(self, cursor: str | None) -> Page:
         if cursor != self._cursor:  # what was given last was not kept, or another process was here
             self.resume(cursor)
-            for heard in self._feeds.values():
-                heard.asked_at = None
-        marks = places.read(cursor).get("feeds", {})
-        now, turns = self._now(), asyncio.Semaphore(AT_ONCE)
-        due = [feed for feed in self.settings.feeds if self._is_due(feed.url, now)]
-        pages = await asyncio.gather(*(self._ask(feed, marks, turns) for feed in due))
+            self._feeds.forget()
+        marks, turns = places.read(cursor).get("feeds", {}), asyncio.Semaphore(AT_ONCE)
+        pages = await asyncio.gather(*(self._ask(feed, marks, turns) for feed in self._feeds.due(self._now())))
         await self._ask_hubs()
-        self._count_feeds()
-        failed = [heard.error for heard in self._feeds.values()]
-        if failed[0] is not None and None not in failed:
-            raise failed[0]
+        if self.http.metrics is not None:
+            for state, count in self._feeds.counted(self._now()).items():
+                self.http.metrics.source_feeds.labels(self.instance, state).set(count)
+        if self._feeds.error is not None:
+            raise self._feeds.error
         kept = {feed.url: marks[feed.url] for feed in self.settings.feeds if feed.url in marks}
         self._cursor = places.written({"feeds": kept, **self._book.written()})
-        return _oldest_first(
-            Page(
-                [one for page in pages for one in page.mentions],
-                self._cursor,
-                rejected=[one for page in pages for one in page.rejected],
-            )
-        )
-
-    def _is_due(self, url: str, now: float) -> bool:
-        """Whether a feed is asked for now: also before its lease is renewed, since it may name another hub by then."""
-        if all(heard.error is not None for heard in self._feeds.values()):
-            return True  # whoever runs us has waited
-        wants = [one for one in self._book.awaiting(now) if one.feed == url and one.is_live(now) and not one.is_leaving]
-        times = [self._due_at(url, now), *(one.due_at(now) for one in wants)]
-        return min(times) <= now + EARLY
-
-    def _due_at(self, url: str, now: float) -> float:
-        return self._feeds[url].due_at(self.settings, is_live=self._book.is_live(url, now))
+        mentions = [one for page in pages for one in page.mentions]
+        rejected = [one for page in pages for one in page.rejected]
+        return in_order(Page(mentions, self._cursor, rejected=rejected))
 
     def due_in(self, now: datetime) -> float | None:
         at = now.timestamp()
-        times = [self._due_at(url, at) for url in self._feeds]
-        if self._is_listening:
-            times += [one.due_at(at) for one in self._book.awaiting(at)]
-        return max(SOON, min(WAKE, min(times) - at))
+        asked = [one.due_at(at) for one in self._book.awaiting(at)] if self._is_listening else []
+        return max(SOON, min(WAKE, min(self._feeds.next_at(at), *asked, math.inf) - at))
 
     async def _ask(self, feed: FeedSettings, marks: dict[str, Any], turns: asyncio.Semaphore) -> Page:
         """Return what a feed lists, and go on from there; nothing where it does not answer."""
@@ -167,62 +148,23 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
         except ERRORS as error:
             heard.failed(error, self._now())
             return Page()
-        now, is_live = self._now(), self._book.is_live(feed.url, self._now())
+        now = self._now()
+        page = self.page(asked.feed.rows if asked.feed is not None else (), None)
+        heard.answered(page.mentions, now, is_live=self._book.is_live(feed.url, now))
         marks[feed.url] = dict(asked.marks)
-        if asked.feed is None:
-            heard.answered((), now, is_live=is_live)
-            return Page()
-        page = self.page(asked.feed.rows, None)
-        heard.answered(page.mentions, now, is_live=is_live)
-        self._book.named(feed, announced(asked.answer.headers, asked.feed.head, asked.answer.url), now)
+        if asked.feed is not None:
+            self._book.named(feed, announced(asked.answer.headers, asked.feed.head, asked.answer.url), now)
         return page
 
     async def _ask_hubs(self) -> None:
         """Subscribe, renew and unsubscribe what is due: as long as hubs find us."""
         now = self._now()
         due = [one for one in self._book.awaiting(now) if one.due_at(now) <= now + EARLY] if self._is_listening else []
-        await asyncio.gather(*map(self._ask_hub, due))
-
-    async def _ask_hub(self, one: Subscription) -> None:
-        """Ask a hub; that it is taken means nothing until the hub has made sure of us, which may be at once."""
-        now = self._now()
-        self._book.put(subscriptions.asked(one, now))
-        wait = 0.0
-        try:
-            await self.http.request("POST", one.hub, data=self._book.form(one), anonymous=True, resends=True)
-        except SourceRefusedError:
-            wait = subscriptions.REFUSED
-        except RateLimitedError as error:
-            wait = HUB_WAIT if error.retry_after is None else error.retry_after
-        except SourceUnavailableError as error:
-            wait = getattr(error, "retry_after", None) or 0.0
-        known = self._book.now(one)
-        if wait and not known.is_live(now):
-            self._book.put(subscriptions.put_off(known, now, wait))
-
-    def _count_feeds(self) -> None:
-        if self.http.metrics is None:
-            return
-        now = self._now()
-        count = dict.fromkeys(("pushed", "polled", "failing"), 0)
-        for url, heard in self._feeds.items():
-            is_pushed = heard.is_trusted and self._book.is_live(url, now)
-            count["failing" if heard.error is not None else "pushed" if is_pushed else "polled"] += 1
-        for state, number in count.items():
-            self.http.metrics.source_feeds.labels(self.instance, state).set(number)
+        await asyncio.gather(*(hubs.ask(self.http, self._book, one, now) for one in due))
 
     async def check(self) -> str:
         port, answers = await super().check(), await PollingConnector.check(self)
-        hubs = sum(any(one.feed == url for one in self._book) for url in self._feeds)
-        silent = sum(heard.error is not None for heard in self._feeds.values())
+        named = len({one.feed for one in self._book})
+        silent = self._feeds.counted(self._now())["failing"]
         more = f"; {silent} do not answer" if silent else ""
-        return f"{port}; {answers}; {hubs} of {len(self._feeds)} feeds name a hub{more}"
-
-
-def _oldest_first(page: Page) -> Page:
-    return Page(
-        sorted(page.mentions, key=lambda found: found.created_at),
-        page.cursor,
-        rejected=page.rejected,
-        delivery=page.delivery,
-    )
+        return f"{port}; {answers}; {named} of {len(self.settings.feeds)} feeds name a hub{more}"
