@@ -28,7 +28,7 @@ SKETCH: Final = 32  # smallest hashes kept: the distinct count is right within a
 MOST_TOP: Final = 5
 MOST_STORIES: Final = 20
 MOST_TERMS: Final = 30
-ENOUGH_TERMS: Final = 50  # mentions of a brand and source whose words are looked at: what they are about, all are
+ENOUGH_TERMS: Final = 25  # mentions of a brand and source whose words are looked at: what they are about, all are
 _WORDS_OF_ONE: Final = 20  # distinct words one mention adds to `terms`
 _LETTERS_OF_ONE: Final = 2000  # of a text that are looked at
 _LEAST_LETTERS: Final = 4
@@ -101,18 +101,21 @@ class PulseBatch:
                 slot = self._slots[key] = _Slot()
             feeling = judged.sentiment if not judged.towards else judged.towards.get(brand, judged.sentiment)
             _count(slot.counts, feeling, reach)
-            for counted, names in ((slot.departments, judged.departments), (slot.intents, judged.intents)):
-                for name in names:
-                    counted[name] = counted.get(name, 0) + 1
+            departments, intents = slot.departments, slot.intents
+            for name in judged.departments:
+                departments[name] = departments.get(name, 0) + 1
+            for name in judged.intents:
+                intents[name] = intents.get(name, 0) + 1
             for campaign in judged.campaigns:
                 _count(slot.campaigns.setdefault(campaign, Counts()), feeling, reach)
             if sketch is not None:
                 slot.authors.add(sketch)
             if story:
                 slot.stories[story] = slot.stories.get(story, 0) + 1
-            read = self._read.get((brand, source, backfill), 0)
+            place = (brand, source, backfill)
+            read = self._read.get(place, 0)
             if read < ENOUGH_TERMS:
-                self._read[brand, source, backfill] = read + 1
+                self._read[place] = read + 1
                 terms = _terms(judged) if terms is None else terms
                 slot.terms.update(terms)
             top = slot.top

@@ -27,14 +27,18 @@ ADDRESSED: Final = 0.8  # points taken from who speaks to an account
 FEW_WORDS: Final = 25  # those of the link itself among them
 LINK_ALONE: Final = 3  # a link and at most so many words beside it are no words of one's own
 
-_LINK: Final = re.compile(
-    r"(?:https?://|\bwww\.)\S+|\b[\w-]{1,63}\.(?:com|net|info|biz|xyz|top|click|ru|tk|tv)\b\S*", re.IGNORECASE
+_ADDRESS: Final = re.compile(r"(?:https?://|\bwww\.)\S+", re.IGNORECASE)
+_DOMAIN: Final = re.compile(r"\b[\w-]{1,63}\.(?:com|net|info|biz|xyz|top|click|ru|tk|tv)\b\S*", re.IGNORECASE)
+_DOMAIN_END: Final = re.compile(r"\.(?:com|net|info|biz|xyz|top|click|ru|tk|tv)\b", re.IGNORECASE)  # seen sooner
+# Who follows these brings somebody money or followers.
+_REFERRAL: Final = re.compile(r"[?&](?:ref|r|a|aff|friend|invite)=\w|#friend=|\bwatch\?v=", re.IGNORECASE)
+_COLLECTS: Final = (
+    *("gofundme.com", "indiegogo.com", "kickstarter.com", "patreon.com", "soundcloud.com/"),
+    *("adf.ly", "linkbucks", "binbox", "shorte.st"),
 )
-_BROUGHT: Final = re.compile(  # who follows these brings somebody money or followers
-    r"[?&](?:ref|r|a|aff|friend|invite)=\w|#friend=|gofundme\.com|indiegogo\.com|kickstarter\.com|patreon\.com"
-    r"|adf\.ly|linkbucks|binbox|shorte\.st|ebay\.[a-z.]+/(?:itm|usr)|/watch\?v=|\bwatch\?v="
-    r"|facebook\.com/(?:pages|photo|profile|groups|video|events)|soundcloud\.com/|vimeo\.com/\d",
-    re.IGNORECASE,
+_SHOWS: Final = ("ebay.", "facebook.com/", "vimeo.com/")
+_SHOWS_ITSELF: Final = re.compile(
+    r"ebay\.[a-z.]+/(?:itm|usr)|facebook\.com/(?:pages|photo|profile|groups|video|events)|vimeo\.com/\d"
 )
 _NUMBERS: Final = re.compile(
     r"[0-9](?:[0-9]{4}| ?[pP](?:[^a-zA-Z]|$|[a-z]{2,4}\b)|/[mwM])"
@@ -138,7 +142,7 @@ _CLEAN: Final = Spam(0.0, ())
 def score(text: str, words: Sequence[str]) -> Spam:
     """Return how likely a text is spam; `words` are its lower-case words. Linear in the length of the text."""
     signs = shipped().find(words)
-    if signs or (len(words) <= FEW_WORDS and WRAPPED not in text and ("http" in text or "www." in text.lower())):
+    if signs or (len(words) <= FEW_WORDS and WRAPPED not in text and ("http" in text or "www" in words)):
         _judge_links(text, signs)
     numbers = _numbers(text)
     if numbers or "£" in text:
@@ -161,15 +165,30 @@ def score(text: str, words: Sequence[str]) -> Spam:
 
 def _judge_links(text: str, signs: dict[str, float]) -> None:
     """Add what the links of a text say."""
-    if "." not in text or not (links := len(_LINK.findall(text))):
+    if "." not in text:
         return
-    rest = _LINK.sub(" ", text)
-    if _BROUGHT.search(text) is not None:
+    rest, links = _ADDRESS.subn(" ", text)
+    if _DOMAIN_END.search(rest) is not None:
+        rest, more = _DOMAIN.subn(" ", rest)
+        links += more
+    if not links:
+        return
+    if _brings(text):
         signs["brings its author something"] = 1.6
     if "@" not in rest and "#" not in rest and WRAPPED not in text and sum(map(str.isalpha, rest)) <= 5 * LINK_ALONE:
         signs["a link without words"] = 2.0
     elif (signs and WRAPPED not in text) or links > 2:
         signs["link"] = 0.5 + (1.0 if links > 2 else 0.0)
+
+
+def _brings(text: str) -> bool:
+    """Whether who follows a link brings somebody money or followers."""
+    if "=" in text and _REFERRAL.search(text) is not None:
+        return True
+    lower = text.lower()
+    if any(map(lower.__contains__, _COLLECTS)):
+        return True
+    return any(map(lower.__contains__, _SHOWS)) and _SHOWS_ITSELF.search(lower) is not None
 
 
 def _judge_numbers(text: str, numbers: int, signs: dict[str, float]) -> None:
