@@ -19,11 +19,11 @@ from connectors.account import Account
 from connectors.answers import Answer
 from connectors.http import Http
 from connectors.limits import Limit
-from connectors.page import Gap, Page, Rejected, within_limits
+from connectors.page import Gap, Page, Rejected, told, within_limits
 from connectors.rereading import Reread, Rereading
 from connectors.settings import PollingSettings, Settings, SettingsT, read_settings, reveal, secrets_of
 from pipeline.contract import codec
-from pipeline.contract.errors import ConfigError, EarshotError, InvalidMessageError
+from pipeline.contract.errors import ConfigError, EarshotError, InvalidMessageError, SourceUnavailableError
 from pipeline.contract.events import Mention
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "reveal",
     "secrets_of",
     "stamped",
+    "told",
     "utc_now",
     "within_limits",
 ]
@@ -192,6 +193,16 @@ class Connector(Generic[SettingsT]):
                     self.keep(found, row)
         return Page(list(self.unique(mentions)), cursor, rejected=rejected, **more)
 
+    def listed(self, body: Any, name: str, what: str | None = None) -> list[dict[str, Any]]:
+        """Return the objects that an answer lists under a name; `what` they are, in words.
+
+        Raises SourceUnavailableError when it lists nothing under it: it is another kind of answer.
+        """
+        found = body.get(name) if isinstance(body, dict) else None
+        if not isinstance(found, list):
+            raise SourceUnavailableError(f"{self.instance}: the answer holds no {what or name}")
+        return reading.objects(found)
+
     async def check(self) -> str:
         """Make one real request; return what was found, for a person. Raises what the runner would see."""
         raise NotImplementedError
@@ -224,11 +235,7 @@ class PollingConnector(Connector[SettingsT]):
         return None
 
     async def check(self) -> str:
-        page = await self.fetch(None)
-        newest = max((mention.created_at for mention in page.mentions), default=None)
-        if newest is None:
-            return "it answers, with nothing that matches"
-        return f"it answers with {len(page.mentions)} mentions, the newest of {newest:%Y-%m-%d %H:%M} UTC"
+        return told(await self.fetch(None))
 
 
 class StreamingConnector(Connector[SettingsT]):

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from connectors.base import Gap, Page, PollingConnector, PollingSettings
+from connectors.page import told as told  # noqa: PLC0414 - connectors that walk down have it from here
 from pipeline.config.model import Duration
 
 PAGES: Final = 10  # of one part that are read before what was read is given
@@ -188,14 +189,6 @@ def stepped(one: Descent, sheet: Sheet, now: float) -> Descent:
     if sheet.following is None or (times and min(times) < (one.since or 0.0)):
         return Descent(known=max((time for time in (one.known, top) if time is not None), default=None))
     return replace(one, top=top, low=low, at=sheet.following)
-
-
-def told(page: Page) -> str:
-    """Return in words what one page has, for a check that is not to walk down through all."""
-    at = max((mention.created_at for mention in page.mentions), default=None)
-    if at is None:
-        return "it answers, with nothing that matches"
-    return f"it answers with {len(page.mentions)} mentions, the newest of {at:%Y-%m-%d %H:%M} UTC"
 
 
 def in_order(page: Page) -> Page:

@@ -48,6 +48,14 @@ class Page:
     delivery: str | None = None
 
 
+def told(page: Page) -> str:
+    """Return in words what one page has, for whoever checks a source."""
+    at = max((mention.created_at for mention in page.mentions), default=None)
+    if at is None:
+        return "it answers, with nothing that matches"
+    return f"it answers with {len(page.mentions)} mentions, the newest of {at:%Y-%m-%d %H:%M} UTC"
+
+
 def within_limits(page: Page) -> Page:
     """Return the page; a mention that Kafka would refuse for its size goes to the dead letters, not round for ever."""
     large = {id(mention) for mention in page.mentions if _is_too_large(mention)}

@@ -170,8 +170,7 @@ class Discourse(PollingConnector[DiscourseSettings]):
         return (await self.http.get_json(f"{self.settings.server}/{path}", params, headers, meaning=meaning)).json
 
     def _rows(self, body: Any, name: str) -> list[Row]:
-        if not isinstance(body, dict) or not isinstance(body.get(name), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no posts")
+        self.listed(body, name, "posts")
         rows = posts.rows_of([body], self.settings.server)
         return [row for row in rows if isinstance(row["id"], int) and not isinstance(row["id"], bool)]
 

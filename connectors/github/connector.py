@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors import auth, forwards, newest, places
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
+from connectors import auth, forwards, places, reading
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, told
 from connectors.forwards import Asked, Found
 from connectors.github import discussions, texts
 from connectors.http import Answer, as_json
@@ -140,9 +140,7 @@ class Github(PollingConnector[GithubSettings]):
         if kind == SEARCH:
             params |= {"q": f"{self.settings.query} created:>={time}", "sort": "created", "order": "asc"}
             body = (await self._get("search/issues", params, SEARCH)).json
-            if not isinstance(body, dict) or not isinstance(body.get("items"), list):
-                raise SourceUnavailableError(f"{self.instance}: the answer is no search result")
-            rows, is_partial = _objects(body["items"]), bool(body.get("incomplete_results"))
+            rows, is_partial = self.listed(body, "items", "search result"), bool(body.get("incomplete_results"))
             is_full = len(rows) >= PER_PAGE
             return Found(rows, "created_at", is_full=is_full, is_partial=is_partial, depth=DEPTH)
         params |= {"since": time, "sort": "updated", "direction": "asc"}
@@ -153,7 +151,7 @@ class Github(PollingConnector[GithubSettings]):
             return Found(is_unchanged=True)
         if not isinstance(answer.json, list):
             raise SourceUnavailableError(f"{self.instance}: the answer is no list")
-        rows = _objects(answer.json)
+        rows = reading.objects(answer.json)
         is_full = len(rows) >= PER_PAGE or 'rel="next"' in answer.headers.get("link", "")
         return Found(rows, is_full=is_full, etag=answer.headers.get("etag"))
 
@@ -193,7 +191,7 @@ class Github(PollingConnector[GithubSettings]):
     async def check(self) -> str:
         request = forwards.asked({}, self.clock().timestamp() - self.settings.lookback, self.settings.overlap)
         found = await self._ask(next(self.questions()), request)
-        return newest.told(self.page(found.rows, None))
+        return told(self.page(found.rows, None))
 
     async def cursor_at(self, since: datetime) -> str | None:
         at = since.timestamp()
@@ -222,7 +220,3 @@ def secondary_limit(answer: Answer, now: datetime) -> RateLimitedError | None:  
     if answer.status in (403, 429) and not says_when and b"rate limit" in answer.body.lower():
         return RateLimitedError("GitHub asks to wait (secondary limit)", SECONDARY)
     return None
-
-
-def _objects(rows: list[Any]) -> list[Row]:
-    return [row for row in rows if isinstance(row, dict)]

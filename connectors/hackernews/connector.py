@@ -14,7 +14,6 @@ from pydantic import Field
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, mention
 from connectors.reading import from_html, timestamp, whole
 from pipeline.config.model import Duration
-from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Author, Engagement, Kind, Mention
 
 DEPTH: Final = 1000  # hits of one query at the most: https://github.com/algolia/hn-search/issues/230
@@ -86,9 +85,7 @@ class HackerNews(PollingConnector[HackerNewsSettings]):
             "attributesToSnippet": "",
         }
         body = (await self.http.get_json(f"{self.settings.base_url}/search_by_date", params)).json
-        if not isinstance(body, dict) or not isinstance(body.get("hits"), list):
-            raise SourceUnavailableError("hackernews: the answer is no search result")
-        hits = [hit for hit in body["hits"] if isinstance(hit, dict)]
+        hits = self.listed(body, "hits", "search result")
         return hits, whole(body.get("nbHits")) or len(hits)
 
     async def cursor_at(self, since: datetime) -> str | None:

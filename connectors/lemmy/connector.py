@@ -103,9 +103,7 @@ class Lemmy(newest.NewestFirst[LemmySettings]):
         else:
             params |= {"type_": scope, **({"page_cursor" if kind == "post" else "page": at} if at else {})}
             body = await self._get(f"{kind}/list", params)
-        if not isinstance(body.get(kinds), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no {kinds}")
-        rows = [row for row in body[kinds] if isinstance(row, dict)]
+        rows = self.listed(body, kinds)
         following = body.get("next_page") if kind == "post" and not self.settings.query else str(int(at or "1") + 1)
         is_last = len(rows) < LIMIT or not isinstance(following, str)
         # What is pinned stands on the first page however old it is: it ends no walk.

@@ -21,7 +21,7 @@ from connectors.linkedin.activities import Row
 from connectors.linkedin.place import Place
 from connectors.reading import mapping, objects, whole
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.errors import EarshotError, SourceRefusedError
 
 COUNT: Final = 50  # of one answer
 
@@ -177,9 +177,7 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         """Return the objects of an answer, and where its next page begins (0 when there is none)."""
         address = f"{self._url(path)}?{query}{'&' if query else ''}start={start}&count={count}"
         body = (await self.http.get_json(address, headers=access.headers(self.settings.version))).json
-        if not isinstance(body, dict) or not isinstance(body.get("elements"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer is no list of LinkedIn's")
-        rows = objects(body["elements"])
+        rows = self.listed(body, "elements", "list of LinkedIn's")
         links = objects(mapping(body.get("paging")).get("links"))
         is_more = len(rows) >= count or any(link.get("rel") == "next" for link in links)
         return rows, start + len(rows) if is_more and rows else 0

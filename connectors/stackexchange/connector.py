@@ -22,7 +22,7 @@ from connectors.rereading import DAY, HOUR, Reread, Rereading
 from connectors.stackexchange import texts
 from connectors.stackexchange.texts import Row
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError, SourceUnavailableError
+from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError
 
 PER_PAGE: Final = 100
 PAGES: Final = 25  # of one question without a key: https://api.stackexchange.com/docs/paging
@@ -135,15 +135,14 @@ class Stackexchange(PollingConnector[StackexchangeSettings]):
         asked = {"site": self.settings.site, "pagesize": str(PER_PAGE), "filter": "withbody", **params}
         url = f"{self.settings.base_url}/{path}"
         body = (await self.http.get_json(url, asked, bucket=method, meaning=error_in)).json
-        if not isinstance(body, dict) or not isinstance(body.get("items"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer has no items")
+        rows = self.listed(body, "items")
         backoff = reading.whole(body.get("backoff"))
         if backoff:
             self.http.hold(backoff, method)
         if body.get("quota_remaining") == 0:
             midnight = 86_400 - self.clock().timestamp() % 86_400
             self.http.hold(midnight)
-        return [row for row in body["items"] if isinstance(row, dict)], bool(body.get("has_more"))
+        return rows, bool(body.get("has_more"))
 
     async def reread(self, ids: Sequence[str]) -> Reread:
         """Read texts again by their ids: what was deleted is left out of the answer."""

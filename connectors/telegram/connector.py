@@ -112,10 +112,7 @@ class Telegram(PollingConnector[TelegramSettings]):
         except EarshotError as error:  # it names the path, and here the token is in it
             error.args = (hidden(str(error), [token]),)
             raise
-        body = answer.json
-        if not isinstance(body, dict) or not isinstance(body.get("result"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer has no updates")
-        return [update for update in body["result"] if isinstance(update, dict)]
+        return self.listed(answer.json, "result", "updates")
 
 
 def _gap(place: Place, now: datetime) -> Gap | None:

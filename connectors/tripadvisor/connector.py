@@ -20,7 +20,6 @@ from connectors.newest import in_order
 from connectors.reading import from_plain, timestamp, whole
 from connectors.showing import Showing
 from pipeline.config.model import Duration
-from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Author, Engagement, Kind, Mention, Rating
 
 Row = dict[str, Any]
@@ -91,10 +90,9 @@ class Tripadvisor(PollingConnector[TripadvisorSettings]):
         url = f"{self.settings.base_url}/api/v1/location/{location}/reviews"
         headers = {"Referer": self.settings.referer} if self.settings.referer else {}
         body = (await self.http.get_json(url, {"language": language}, headers)).json
-        if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no reviews")
+        found = self.listed(body, "data", "reviews")
         paging = body.get("paging")
-        rows = [{**row, "earshot_location": location} for row in body["data"] if isinstance(row, dict)]
+        rows = [{**row, "earshot_location": location} for row in found]
         return rows, whole(paging.get("total_results")) if isinstance(paging, dict) else None
 
     @classmethod

@@ -90,9 +90,7 @@ class Trustpilot(newest.NewestFirst[TrustpilotSettings]):
         private = "private/" if self.settings.secret else ""
         path = f"v1/{private}business-units/{await self._unit(company)}/reviews"
         body = await self._asked(path, {"orderBy": "createdat.desc", "perPage": str(PAGE), "page": str(number)})
-        if not isinstance(body.get("reviews"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no reviews")
-        rows = [row for row in body["reviews"] if isinstance(row, dict)]
+        rows = self.listed(body, "reviews")
         named = [(reviews.time_of(row), {**row, "earshot_unit": company}) for row in rows]
         links = body.get("links")
         names = [link.get("rel") for link in links if isinstance(link, dict)] if isinstance(links, list) else []

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from connectors import reading
-from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
+from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings, told
 from connectors.limits import Limit
 from connectors.x import ids, lookup, posts, withdrawals
 from connectors.x.lookup import POST_FIELDS, USER_FIELDS
@@ -137,10 +137,7 @@ class X(Paid[XSettings], PollingConnector[XSettings]):
     async def check(self) -> str:
         body = await self._search(Place(), FEW)
         page = self._page(body, None)
-        newest = max((found.created_at for found in page.mentions), default=None)
-        if newest is None:
-            return "it answers, with nothing that matches"
-        return f"it answers with {len(page.mentions)} mentions, the newest of {newest:%Y-%m-%d %H:%M} UTC"
+        return told(page)
 
     async def cursor_at(self, since: datetime) -> str | None:
         before = since + timedelta(seconds=self.settings.overlap) - timedelta(milliseconds=1)

@@ -24,7 +24,7 @@ from connectors.reading import from_plain, json_value, timestamp, whole
 from connectors.rereading import DAY, Rereading
 from connectors.showing import Showing
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError, RateLimitedError, SourceUnavailableError
+from pipeline.contract.errors import EarshotError, RateLimitedError
 from pipeline.contract.events import Author, Kind, Mention, Rating
 
 ZONE: Final = ZoneInfo("America/Los_Angeles")  # of the times in the answers, which name none
@@ -102,10 +102,9 @@ class Yelp(PollingConnector[YelpSettings]):
         params = {"sort_by": "newest", "limit": "20", **({"locale": locale} if locale else {})}
         url = f"{self.settings.base_url}/v3/businesses/{quote(business, safe='')}/reviews"
         body = (await self.http.get_json(url, params)).json
-        if not isinstance(body, dict) or not isinstance(body.get("reviews"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no reviews")
+        rows = self.listed(body, "reviews")
         named = {"earshot_business": business, "earshot_language": locale and locale.split("_")[0]}
-        return [{**row, **named} for row in body["reviews"] if isinstance(row, dict)], whole(body.get("total"))
+        return [{**row, **named} for row in rows], whole(body.get("total"))
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
