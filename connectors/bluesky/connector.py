@@ -1,8 +1,8 @@
 """Bluesky: every public post, as it is written, through Jetstream; kept are those with your words in them.
 
 Jetstream is a WebSocket of JSON frames (https://github.com/bluesky-social/jetstream), open to all, with some 50 posts a
-second. The cursor is a time in microseconds; it keeps 36 hours at the most. Post search wants an account and is not
-meant as a data source (https://github.com/bluesky-social/atproto/issues/3423).
+second, in two versions (`connectors.bluesky.frames`). The cursor is a time in microseconds; it keeps 36 hours at the most.
+Post search wants an account and is not meant as a data source (https://github.com/bluesky-social/atproto/issues/3423).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import ssl
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final
-from urllib.parse import urlencode
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 import msgspec
 from pydantic import Field, StringConstraints, model_validator
@@ -24,7 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from connectors import pacing, reading
 from connectors.base import Facts, Gap, Page, Rejected, Settings, StreamingConnector
-from connectors.bluesky import posts
+from connectors.bluesky import compression, frames, posts
+from connectors.bluesky.compression import Inflating
 from connectors.bluesky.memory import Place, Published
 from connectors.http import place as shown
 from pipeline.config.model import Duration
@@ -36,7 +36,6 @@ FRAMES: Final = 5_000  # frames read for one page at the most
 LINGER: Final = 0.25  # seconds a page waits for more
 QUEUE: Final = 64  # frames read ahead while a page is committed; beyond that Jetstream waits for us
 MAX_FRAME: Final = 8_000_000  # bytes; records of the network have 1 MB at the most
-SKIP_LARGER: Final = 1_000_000  # bytes: asked of Jetstream, so that no frame can break the connection
 MAX_BROKEN: Final = 50  # frames in a row that cannot be read: then it is no Jetstream
 OTHER_CLOCK: Final = 30.0  # seconds gone back when another instance goes on: their clocks and lags differ
 SURE_GAP: Final = 60.0  # seconds between a cursor and the first frame: at 50 posts a second no chance
@@ -66,9 +65,15 @@ class BlueskySettings(Settings):
     """How long nothing may arrive before the connection is taken for dead."""
     overlap: Duration = Field(default=5.0, le=20)
     """How far a new connection reaches back again."""
+    compress: bool = False
+    """Whether endpoints of version 2 compress what they send, by a dictionary of theirs: a third of the bytes."""
 
     @model_validator(mode="after")
     def _choose(self) -> BlueskySettings:
+        if self.compress and not any(map(frames.is_second, self.endpoints)):
+            raise ValueError(
+                f"`compress` is for `endpoints` of Jetstream 2, wss://…/xrpc/{frames.EVENTS}; others compress by themselves"
+            )
         if not self.terms and not self.everything:
             raise ValueError(
                 "say what to keep: `terms: [your brand, your product]`, or `everything: true` for 4 million posts a day"
@@ -96,6 +101,8 @@ class Bluesky(StreamingConnector[BlueskySettings]):
         self._terms = tuple(filter(None, map(folded, self.settings.terms)))
         self._instance = 0
         self._refusals = 0
+        self._dictionaries: dict[str, Inflating | None] = {}  # endpoint -> what it compresses by
+        self._outdated: set[int] = set()  # numbers of dictionaries that were refused
 
     async def listen(self, cursor: str | None) -> AsyncIterator[Page]:
         place = Place.read(cursor)
@@ -105,9 +112,10 @@ class Bluesky(StreamingConnector[BlueskySettings]):
         self._published.load(place.posts)
         endpoint = self.settings.endpoints[self._instance % len(self.settings.endpoints)]
         try:
+            inflating = await self._inflating(endpoint)
             async with (
-                await self._connect(endpoint, place) as connection,
-                contextlib.aclosing(self._pages(connection, endpoint, place)) as pages,
+                await self._connect(endpoint, place, inflating) as connection,
+                contextlib.aclosing(self._pages(connection, endpoint, place, inflating)) as pages,
             ):
                 self._refusals = 0
                 async for page in pages:
@@ -128,32 +136,46 @@ class Bluesky(StreamingConnector[BlueskySettings]):
         at = Place.read(cursor).at
         return None if at is None else posts.instant(at)
 
-    async def _connect(self, endpoint: str, place: Place) -> ClientConnection:
+    async def _inflating(self, endpoint: str) -> Inflating | None:
+        """Return what frames of an endpoint are decompressed with; None where they come as they are."""
+        if not self.settings.compress or not frames.is_second(endpoint):
+            return None
+        if endpoint not in self._dictionaries:
+            found = await compression.of_server(self.http, endpoint)
+            self._dictionaries[endpoint] = found if found and found.number not in self._outdated else None
+        return self._dictionaries[endpoint]
+
+    async def _connect(self, endpoint: str, place: Place, inflating: Inflating | None) -> ClientConnection:
         """Return the open connection, from the place on. Raises what the runner knows, and _TooOldError."""
-        given: dict[str, Any] = {"wantedCollections": posts.POST, "maxMessageSizeBytes": SKIP_LARGER}
+        cursor = None
         if place.at is not None:
             back = self.settings.overlap if place.endpoint in ("", endpoint) else OTHER_CLOCK
-            given["cursor"] = max(0, place.at - int(back * 1_000_000))
+            cursor = max(0, place.at - int(back * 1_000_000))
         where = shown(endpoint)
         try:
             return await connect(
-                f"{endpoint}?{urlencode(given)}",
+                frames.address(endpoint, cursor, inflating.number if inflating else None),
                 user_agent_header=self.http.client.headers["User-Agent"],
+                compression=None if frames.is_second(endpoint) else "deflate",
                 max_size=MAX_FRAME,
                 max_queue=QUEUE,
                 close_timeout=1,
                 open_timeout=10,
             )
         except InvalidStatus as error:
-            raise self._refused(where, error, place) from None
+            raise self._refused(endpoint, error, place) from None
         except TimeoutError:
             raise SourceUnavailableError(f"{where} does not answer in time") from None
         except (OSError, InvalidHandshake, ValueError) as error:
             raise SourceUnavailableError(f"{where} cannot be reached: {_words(error)}") from None
 
-    def _refused(self, where: str, error: InvalidStatus, place: Place) -> Exception:
+    def _refused(self, endpoint: str, error: InvalidStatus, place: Place) -> Exception:
         """Return the error that an answer other than an open connection means."""
-        status, said = error.response.status_code, error.response.body or b""
+        where, status, said = shown(endpoint), error.response.status_code, error.response.body or b""
+        inflating = self._dictionaries.pop(endpoint, None) if b"UnknownZstdDictionary" in said else None
+        if inflating is not None:  # it has another one by now
+            self._outdated.add(inflating.number)
+            return SourceUnavailableError(f"{where} no longer compresses by the dictionary it gave")
         if status == 400 and b"CursorTooOld" in said and place.at is not None:
             return _TooOldError()
         if status == 429:
@@ -166,10 +188,12 @@ class Bluesky(StreamingConnector[BlueskySettings]):
             return SourceUnavailableError(f"{where} refuses ({status})")
         return SourceRefusedError(f"{where} refuses ({status}) — look at `endpoints` in this source's settings")
 
-    async def _pages(self, connection: ClientConnection, endpoint: str, place: Place) -> AsyncGenerator[Page]:
+    async def _pages(
+        self, connection: ClientConnection, endpoint: str, place: Place, inflating: Inflating | None
+    ) -> AsyncGenerator[Page]:
         """Yield pages until the connection is lost: what has arrived first, then the error."""
         where, clock, at, broken = shown(endpoint), asyncio.get_running_loop().time, place.at, 0
-        is_first = True
+        is_first, is_clamped = True, False
         while True:
             lost: SourceUnavailableError | None = None
             mentions: list[Mention] = []
@@ -188,15 +212,20 @@ class Bluesky(StreamingConnector[BlueskySettings]):
                     lost = SourceUnavailableError(f"{where} has ended the connection ({_code(error)})")
                     break
                 until = clock() + LINGER if until is None else until
-                found = self._read(raw)
+                found = self._read(raw, inflating)
                 if isinstance(found, Rejected):
                     rejected.append(found)
                     broken += 1
+                elif isinstance(found, _Notice):
+                    is_clamped = is_clamped or found.name == frames.OUTDATED
+                    if found.is_end:
+                        lost = SourceUnavailableError(f"{where} has ended the connection ({found.name})")
+                        break
                 else:
                     broken = 0
                     time, heard = found
                     if is_first and at is not None:
-                        gap = _gap(at, time, where)
+                        gap = _gap(at, time, where, 0.0 if is_clamped else SURE_GAP)
                     is_first = False
                     at = max(at or 0, time)
                     mentions += heard
@@ -212,12 +241,19 @@ class Bluesky(StreamingConnector[BlueskySettings]):
             if lost is not None:
                 raise lost
 
-    def _read(self, raw: str | bytes) -> tuple[int, list[Mention]] | Rejected:
-        """Return a frame's time and what it says to us."""
+    def _read(
+        self, raw: str | bytes, inflating: Inflating | None = None
+    ) -> tuple[int, list[Mention]] | Rejected | _Notice:
+        """Return a frame's time and what it says to us; or what it says of the stream."""
         data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
         now = self.clock()
         try:
+            if inflating is not None and isinstance(raw, bytes):
+                data = inflating.frame(raw, MAX_FRAME)
             row = reading.json_value(data)
+            if (said_of := frames.info_in(row) or frames.error_in(row)) is not None:
+                return _Notice(said_of, is_end=frames.error_in(row) is not None)
+            row = frames.as_first(row)
             time = row["time_us"]
             if not isinstance(time, int) or isinstance(time, bool) or time < 0 or posts.instant(time) > now + FUTURE:
                 raise ValueError("a time that cannot be")
@@ -230,7 +266,7 @@ class Bluesky(StreamingConnector[BlueskySettings]):
         except (TypeError, ValueError, AttributeError, LookupError, OverflowError, OSError, RecursionError) as error:
             return Rejected(reading.as_bytes(data), f"bluesky: a frame is not readable ({type(error).__name__})")
 
-    def _said(self, row: dict[str, Any], now: datetime) -> Iterator[Mention]:
+    def _said(self, row: frames.Row, now: datetime) -> Iterator[Mention]:
         """Yield what is to be published of a frame, and remember it."""
         if row.get("kind") == "account":
             yield from self._account(row["did"], row["account"], now)
@@ -288,6 +324,13 @@ class Bluesky(StreamingConnector[BlueskySettings]):
         return posts.from_view(row, now)
 
 
+class _Notice(NamedTuple):
+    """What an instance says of the stream itself, and whether that ends it."""
+
+    name: str
+    is_end: bool
+
+
 class _TooOldError(Exception):
     """The instance no longer has what the cursor asks for."""
 
@@ -303,9 +346,9 @@ def _plain(text: str) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
-def _gap(cursor: int, first: int, where: str) -> Gap | None:
-    """Return what was missed when the first frame is later than the cursor: Jetstream leaves out silently."""
-    if (first - cursor) / 1_000_000 <= SURE_GAP:
+def _gap(cursor: int, first: int, where: str, sure: float) -> Gap | None:
+    """Return what was missed when the first frame is so much later than the cursor: version 1 leaves out silently."""
+    if (first - cursor) / 1_000_000 <= sure:
         return None
     return Gap(posts.instant(cursor), posts.instant(first), f"{where} no longer has what is that old")
 

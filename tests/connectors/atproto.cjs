@@ -1,7 +1,7 @@
 // A Bluesky of our own: a real PDS and PLC (npm: @atproto/dev-env), and what Jetstream makes of the PDS's firehose.
 // Jetstream itself is a program in Go that no registry here has. Its work is done by the parts that Bluesky ships for
 // JavaScript: @atproto/sync reads the real `com.atproto.sync.subscribeRepos`, checks signatures and proofs and takes the
-// records out of their CAR files; what comes out is written here in Jetstream's frames (version 1).
+// records out of their CAR files; what comes out is written here in Jetstream's frames, of both versions.
 // Argument: where the program of @atproto/dev-env lies. Prints the addresses as one line of JSON; ends with its input.
 const { createServer } = require("node:http");
 const { createRequire } = require("node:module");
@@ -29,6 +29,13 @@ function frame(event) {
   const { rev, event: operation, collection, rkey } = event;
   const written = operation === "delete" ? {} : { record: lexToJson(event.record), cid: event.cid.toString() };
   return { ...base, kind: "commit", commit: { rev, operation, collection, rkey, ...written } };
+}
+
+// The same frame as version 2 of Jetstream sends it.
+function second({ did, time_us, kind, ...said }) {
+  const time = new Date(time_us / 1000).toISOString().replace("Z", `${String(time_us % 1000).padStart(3, "0")}Z`);
+  const payload = { $type: `network.bsky.jetstream.subscribeEvents#${kind}`, seq: time_us % 1e9, did, time, witnessedAt: time };
+  return { $type: "message", payload: { ...payload, ...(kind === "commit" ? said.commit : said) } };
 }
 
 // What the PDS asks for posts, in place of Bluesky's AppView, which wants a PostgreSQL and a Redis: a search over the words
@@ -75,12 +82,14 @@ function appView(frames) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await new Promise((ready) => server.once("listening", ready));
   const wants = (query, one) => {
-    const collections = query.getAll("wantedCollections");
+    const collections = [...query.getAll("wantedCollections"), ...query.getAll("collections")];
     return one.kind !== "commit" || collections.length === 0 || collections.includes(one.commit.collection);
   };
-  const send = (socket, one) => wants(socket.query, one) && socket.send(JSON.stringify(one));
+  const send = (socket, one) => wants(socket.query, one) && socket.send(JSON.stringify(socket.isSecond ? second(one) : one));
   server.on("connection", (socket, request) => {
-    socket.query = new URL(request.url, "http://localhost").searchParams;
+    const { pathname, searchParams } = new URL(request.url, "http://localhost");
+    socket.query = searchParams;
+    socket.isSecond = pathname.endsWith("subscribeEvents");
     const cursor = socket.query.get("cursor");
     for (const one of frames) if (cursor !== null && one.time_us >= Number(cursor)) send(socket, one);
   });

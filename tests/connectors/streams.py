@@ -68,12 +68,12 @@ class Stream:
                 while position < len(self.frames):
                     frame = self.frames[position]
                     position += 1
-                    at = _time(frame)
+                    at = self.time_of(frame)
                     if cursor is not None and at is not None and at < cursor:
                         continue
                     if self.misbehave is not None:
                         await self.misbehave(self, connection, number, sent)
-                    await connection.send(frame)
+                    await connection.send(self.sent_as(frame, query))
                     sent += 1
                     self.sent += 1
                 waiting = asyncio.create_task(connection.wait_closed())
@@ -85,6 +85,14 @@ class Stream:
             self.open -= 1
 
     live = 0  # frame from which a connection without a cursor begins
+
+    def time_of(self, frame: str | bytes) -> int | None:
+        """When a frame is from, in microseconds."""
+        return _time(frame)
+
+    def sent_as(self, frame: str | bytes, query: dict[str, str]) -> str | bytes:
+        """How a frame is sent to whoever asked so."""
+        return frame
 
     @contextlib.asynccontextmanager
     async def running(self) -> Any:

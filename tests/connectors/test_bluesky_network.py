@@ -16,8 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
+from websockets.asyncio.client import connect
 
 from connectors.base import utc_now
+from connectors.bluesky import frames
 from connectors.bluesky.connector import Bluesky
 from connectors.bluesky_search.connector import BlueskySearch
 from connectors.http import Http, make_client
@@ -116,8 +118,9 @@ async def until(condition, what):
 
 
 @contextlib.asynccontextmanager
-async def listening(network, log):
-    settings = kit.settings(Bluesky, terms=["kettle"], endpoints=[network.jetstream])
+async def listening(network, log, path="/subscribe"):
+    endpoint = network.jetstream.replace("/subscribe", path)
+    settings = kit.settings(Bluesky, terms=["kettle"], endpoints=[endpoint])
     async with make_client("ops@example.org") as client:
         http = Http(client, connector="example", clock=utc_now)
         made = Bluesky("example", settings, http, utc_now)
@@ -126,16 +129,29 @@ async def listening(network, log):
             yield found
 
 
+async def told(network, post):
+    """Wait until the firehose has told of a post."""
+    async with asyncio.timeout(60), connect(f"{network.jetstream}?cursor=0") as stream:
+        async for frame in stream:
+            if post["uri"].rpartition("/")[2] in frame:
+                return
+
+
 def of(log, post):
     return [mention for mention in log.mentions if mention.native_id == post["uri"]]
 
 
-async def test_what_a_real_pds_sends_is_heard_edited_answered_and_taken_away(network):
+VERSIONS = pytest.mark.parametrize("path", ["/subscribe", f"/xrpc/{frames.EVENTS}"], ids=["first", "second"])
+
+
+@VERSIONS
+async def test_what_a_real_pds_sends_is_heard_edited_answered_and_taken_away(network, path):
     log, anouk, sam = MemoryLog(), await network.account(), await network.account()
     first = await anouk.post("before anybody listens: the kettle leaks")
+    await told(network, first)
     async with contextlib.AsyncExitStack() as stack:
         starting = asyncio.create_task(_marks(sam))  # a stream without posts says nothing
-        await stack.enter_async_context(listening(network, log))
+        await stack.enter_async_context(listening(network, log, path))
         starting.cancel()
         text = "Caf\u00e9 \U0001f621 the kettle at acme.example leaks #acme"
         start = len(text.partition("acme.example")[0].encode())
