@@ -8,22 +8,21 @@ within one instant, and where a server does not know `until`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
-from connectors import auth, newest, reading
+from connectors import auth, reading
 from connectors.answers import Answer
-from connectors.base import Facts, Page, PollingConnector, PollingSettings
+from connectors.base import Facts
 from connectors.bluesky import posts
 from connectors.bluesky_search import session
-from connectors.newest import Row, Sheet
+from connectors.newest import DescentSettings, NewestFirst, Row, Sheet
 from connectors.rereading import DAY, Reread, Rereading
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError, SourceUnavailableError
-from pipeline.contract.events import Mention
+from pipeline.contract.errors import EarshotError
 
 LIMIT: Final = 100  # posts of one answer at the most
 BATCH: Final = 25  # addresses that app.bsky.feed.getPosts takes
@@ -31,7 +30,7 @@ BATCH: Final = 25  # addresses that app.bsky.feed.getPosts takes
 Query = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
 
 
-class BlueskySearchSettings(PollingSettings):
+class BlueskySearchSettings(DescentSettings):
     """Whose account, and which words."""
 
     queries: tuple[Query, ...] = Field(min_length=1, max_length=20)
@@ -60,7 +59,7 @@ class BlueskySearchSettings(PollingSettings):
         return value.removeprefix("@")
 
 
-class BlueskySearch(PollingConnector[BlueskySearchSettings]):
+class BlueskySearch(NewestFirst[BlueskySearchSettings]):
     """The cursor is, for each query, the time of the newest post, and where a walk is: an instant, a cursor within it."""
 
     name = "bluesky-search"
@@ -74,6 +73,7 @@ class BlueskySearch(PollingConnector[BlueskySearchSettings]):
     )
     seen_limit: ClassVar[int] = 5_000
     rereads = Rereading(ages=(DAY, 7 * DAY), batch=BATCH)
+    to_mention = staticmethod(posts.from_view)
 
     def auth(self) -> auth.Auth:
         return session.AppPassword(self.settings.server, self.settings.handle, self.settings.password)
@@ -81,31 +81,23 @@ class BlueskySearch(PollingConnector[BlueskySearchSettings]):
     def judge(self, answer: Answer) -> EarshotError | None:
         return session.judge(answer)
 
-    async def fetch(self, cursor: str | None) -> Page:
-        found = await newest.descend(
-            self.settings.queries,
-            cursor,
-            self._sheet,
-            now=self.clock(),
-            lookback=self.settings.lookback,
-            overlap=self.settings.overlap,
-        )
-        return newest.in_order(self.page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
+    def parts(self) -> Sequence[str]:
+        return self.settings.queries
 
-    async def _sheet(self, query: str, at: str | None) -> Sheet:
+    async def sheet(self, part: str, at: str | None) -> Sheet:
         """Return a page of a query's posts, the newest first.
 
         `at` is a time in milliseconds below which it begins, a cursor within one instant, and the cursor of the page
         before: a server that does not know `until` is walked through by those.
         """
         until, within, spare = json.loads(at) if at else (None, None, None)
-        body = await self._asked(query, until, within)
-        times = _times(reading.objects(body["posts"]))
+        body = await self._asked(part, until, within)
+        times = _times(body["posts"])
         is_ignored = until is not None and within is None and bool(times) and times[0] * 1000 >= until
         if is_ignored and spare:
             until, within = None, spare
-            body = await self._asked(query, until, within)
-            times = _times(reading.objects(body["posts"]))
+            body = await self._asked(part, until, within)
+            times = _times(body["posts"])
         cursor = body.get("cursor") if body.get("cursor") != within else None
         low = int(times[-1] * 1000) + 1 if times else 0  # not inclusive: the instant itself once more
         following: tuple[int | None, str | None, str | None] | None = None
@@ -115,9 +107,9 @@ class BlueskySearch(PollingConnector[BlueskySearchSettings]):
             following = (low, None, cursor)
         elif times and cursor and not is_ignored:  # a page of one instant
             following = (until, cursor, None)
-        rows = reading.objects(body["posts"])
-        is_cut = is_ignored and not spare and len(rows) == LIMIT
-        return Sheet(list(zip(times, rows, strict=True)), json.dumps(following) if following else None, is_cut=is_cut)
+        is_cut = is_ignored and not spare and len(times) == LIMIT
+        named = list(zip(times, body["posts"], strict=True))
+        return Sheet(named, json.dumps(following) if following else None, is_cut=is_cut)
 
     async def _asked(self, query: str, until: int | None, within: str | None) -> dict[str, Any]:
         params = {"q": query, "sort": "latest", "limit": str(LIMIT)}
@@ -128,33 +120,16 @@ class BlueskySearch(PollingConnector[BlueskySearchSettings]):
 
     async def _get(self, method: str, params: Any) -> dict[str, Any]:
         body = (await self.http.get_json(f"{self.settings.server}/xrpc/app.bsky.feed.{method}", params)).json
-        if not isinstance(body, dict) or not isinstance(body.get("posts"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no posts")
-        return body
+        return {**reading.mapping(body), "posts": self.listed(body, "posts")}
 
     async def reread(self, ids: Sequence[str]) -> Reread:
         """Read posts again by their addresses; those that are gone are not in the answer."""
-        rows = reading.objects((await self._get("getPosts", {"uris": list(ids)}))["posts"])
+        rows = (await self._get("getPosts", {"uris": list(ids)}))["posts"]
         there = {str(row.get("uri")) for row in rows}
         return Reread(self.page(rows, None).mentions, [one for one in ids if one not in there])
 
     async def check(self) -> str:
-        rows = reading.objects((await self._asked(self.settings.queries[0], None, None))["posts"])
-        return newest.told(self.page(rows, None))
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at(self.settings.queries, since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return cls.unique(cls.attempt(row, now) for row in reading.walk(reading.documents(body)))
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return posts.from_view(row, now)
+        return await self.first()
 
 
 def _times(rows: Sequence[Row]) -> list[float]:

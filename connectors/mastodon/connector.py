@@ -7,19 +7,16 @@ forwards with `min_id`, which gives the oldest texts above a position, so a burs
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors import reading
-from connectors.base import Facts, Page, PollingConnector, PollingSettings, mention, reveal
-from connectors.mastodon import statuses
+from connectors.base import Facts, Page, PollingConnector, PollingSettings, reveal
+from connectors.mastodon import statuses, texts
 from connectors.mastodon.statuses import Row, order
 from pipeline.config.model import Duration
 from pipeline.contract.errors import ConfigError, SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Kind, Mention, State
 
 LIMIT: Final = 40  # texts of one answer at the most: https://docs.joinmastodon.org/methods/timelines/#query-parameters
 FULL: Final = 10  # from here on more may be waiting: some servers give few, and filters take some out of a page
@@ -56,7 +53,7 @@ class Mastodon(PollingConnector[MastodonSettings]):
     Ids are the server's own and only ever compared; a text is known by its `uri`, which is the same on all servers.
     """
 
-    name = "mastodon"
+    name = texts.SOURCE
     settings_type = MastodonSettings
     facts = Facts(
         auth="none; a token where a server wants one",
@@ -65,6 +62,8 @@ class Mastodon(PollingConnector[MastodonSettings]):
         tested="GoToSocial's spec (Prism), recorded answers",
     )
     seen_limit: ClassVar[int] = 2_000
+    rows_of = staticmethod(texts.rows_of)
+    to_mention = staticmethod(texts.read)
 
     async def fetch(self, cursor: str | None) -> Page:
         newest, walk = statuses.places(cursor)
@@ -118,37 +117,3 @@ class Mastodon(PollingConnector[MastodonSettings]):
         newest, walk = statuses.places(cursor)
         times = [time for one in (walk or newest).values() if (time := statuses.time_of(one)) is not None]
         return datetime.fromtimestamp(min(times) / 1000, UTC) if times else None
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        rows = statuses.with_threads(reading.walk(statuses.unpacked(reading.documents(body))))
-        return cls.unique(cls.attempt(row, now) for row in rows)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        if not {"uri", "content", "account"} <= row.keys() or row.get("reblog"):
-            return None
-        rich, warning = reading.from_html(row["content"]), reading.from_html(row.get("spoiler_text")).text
-        if not rich.text and not warning:
-            return None
-        edited, parent = reading.timestamp(row.get("edited_at")), row.get("in_reply_to_id")
-        reply_to = f"{cls.name}:{row.get('earshot_parent') or parent}" if parent else None
-        return mention(
-            cls.name,
-            row["uri"],
-            created_at=reading.timestamp(row.get("created_at")),
-            now=now,
-            text=rich.text,
-            title=warning or None,
-            revision=int(edited.timestamp() * 1000) if edited else 0,
-            state=State.EDITED if edited else None,
-            kind=Kind.COMMENT if parent else Kind.POST,
-            language=str(row.get("language") or "").split("-")[0].lower() or None,
-            url=row.get("url") or row["uri"],
-            author=statuses.author(row["account"]),
-            conversation=f"{cls.name}:{row['earshot_top']}" if row.get("earshot_top") else reply_to,
-            in_reply_to=reply_to,
-            engagement=statuses.engagement(row),
-            tags=[str(tag["name"]).lower() for tag in row.get("tags") or () if "name" in tag],
-            links=rich.links,
-        )

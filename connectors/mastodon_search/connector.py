@@ -7,21 +7,19 @@ newest first, and `min_id` does not walk forwards there as it does in timelines:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
-from connectors import auth, newest, reading
-from connectors.base import Facts, Page, PollingConnector, PollingSettings
-from connectors.mastodon import statuses
-from connectors.mastodon.connector import LIMIT, Mastodon
+from connectors import auth, reading
+from connectors.base import Facts
+from connectors.mastodon import statuses, texts
+from connectors.mastodon.connector import LIMIT
 from connectors.mastodon.statuses import Row, order
-from connectors.newest import Sheet
+from connectors.newest import DescentSettings, NewestFirst, Sheet
 from pipeline.config.model import Duration
 from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
 
 FULL: Final = 10  # from here on more may be waiting: what the account mutes is taken out of a page
 ONE_SECOND: Final = 400  # texts of one second that are paged through: more is a server that does not know `offset`
@@ -29,7 +27,7 @@ ONE_SECOND: Final = 400  # texts of one second that are paged through: more is a
 Query = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 
 
-class MastodonSearchSettings(PollingSettings):
+class MastodonSearchSettings(DescentSettings):
     """Which server, and which words."""
 
     queries: tuple[Query, ...] = Field(min_length=1, max_length=20)
@@ -49,11 +47,11 @@ class MastodonSearchSettings(PollingSettings):
         return statuses.address(value)
 
 
-class MastodonSearch(PollingConnector[MastodonSearchSettings]):
+class MastodonSearch(NewestFirst[MastodonSearchSettings]):
     """The cursor is, for each query, the time of the newest text, and where a walk is: an id, and texts to leave out."""
 
     name = "mastodon-search"
-    sources = (Mastodon.name,)
+    sources = (texts.SOURCE,)
     settings_type = MastodonSearchSettings
     facts = Facts(
         auth="token of an account",
@@ -62,27 +60,24 @@ class MastodonSearch(PollingConnector[MastodonSearchSettings]):
         tested="GoToSocial's spec (Prism), a server of our own",
     )
     seen_limit: ClassVar[int] = 5_000
+    rows_of = staticmethod(texts.rows_of)
+    to_mention = staticmethod(texts.read)
 
     def auth(self) -> auth.Auth:
         return auth.bearer(self.settings.token)
 
-    async def fetch(self, cursor: str | None) -> Page:
-        found = await newest.descend(
-            self.settings.queries,
-            cursor,
-            self._sheet,
-            now=self.clock(),
-            lookback=self.settings.lookback,
-            overlap=self.settings.overlap,
-        )
-        return newest.in_order(self._page(found.rows, found.cursor, is_full=found.is_full, gap=found.gap))
+    def parts(self) -> Sequence[str]:
+        return self.settings.queries
 
-    def _page(self, rows: Any, cursor: str | None, **more: Any) -> Page:
+    @staticmethod
+    def rows_found(values: Iterable[Any]) -> Iterable[Any]:
         """Return what was written for all, each text once: the account's search also finds what only it may read."""
-        found = {str(row.get("uri") or id(row)): row for row in map(statuses.original, rows) if statuses.is_public(row)}
-        return self.page(statuses.with_threads(found.values()), cursor, **more)
+        found = {
+            str(row.get("uri") or id(row)): row for row in map(statuses.original, values) if statuses.is_public(row)
+        }
+        return statuses.with_threads(found.values())
 
-    async def _sheet(self, query: str, at: str | None) -> Sheet:
+    async def sheet(self, part: str, at: str | None) -> Sheet:
         """Return a page of a query's texts, the newest first.
 
         A server whose index is away answers with nothing, too: in the middle of a walk the end is believed only when it
@@ -90,14 +85,14 @@ class MastodonSearch(PollingConnector[MastodonSearchSettings]):
         """
         max_id, _, skipped = (at or "").partition(" ")
         offset = int(skipped or 0)
-        rows = await self._found(query, max_id, offset)
+        rows = await self._found(part, max_id, offset)
         is_end = bool(at) and not rows
-        if is_end and not await self._found(query, "", 0):
+        if is_end and not await self._found(part, "", 0):
             raise SourceUnavailableError(
                 f"{self.instance}: the server's search finds nothing any more; is its index away?"
             )
         if is_end:
-            rows = await self._found(query, max_id, offset)
+            rows = await self._found(part, max_id, offset)
         low = min((str(row.get("id") or "") for row in rows), key=order, default="")
         is_ignored = bool(max_id) and any(order(str(row.get("id") or "")) >= order(max_id) for row in rows)
         below = _above(low) if low else ""
@@ -118,28 +113,12 @@ class MastodonSearch(PollingConnector[MastodonSearchSettings]):
             body = (await self.http.get_json(f"{self.settings.server}/api/v2/search", params)).json
         except SourceRefusedError as error:
             raise SourceRefusedError(f"{error}; the search wants a `token` with the scope read:search") from None
-        if not isinstance(body, dict) or not isinstance(body.get("statuses"), list):
-            raise SourceUnavailableError(f"{self.instance}: the answer holds no texts that were found")
-        return reading.objects(body["statuses"])
+        return self.listed(body, "statuses", "texts that were found")
 
     async def check(self) -> str:
-        page = self._page(await self._found(self.settings.queries[0], "", 0), None)
-        said = newest.told(page)
-        return said if page.mentions else f"{said}; a server without a search index finds nothing, whatever is asked"
-
-    async def cursor_at(self, since: datetime) -> str | None:
-        return newest.cursor_at(self.settings.queries, since)
-
-    def time_of(self, cursor: str | None) -> datetime | None:
-        return newest.time_of(cursor)
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return Mastodon.parse(body, now)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return Mastodon.to_mention(row, now)
+        said = await self.first()
+        is_empty = "nothing that matches" in said
+        return f"{said}; a server without a search index finds nothing, whatever is asked" if is_empty else said
 
 
 def _above(found: str) -> str:

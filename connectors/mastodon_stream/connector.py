@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import quote
@@ -17,13 +18,12 @@ from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from connectors import auth, one_by_one, reading
 from connectors.answers import place as shown
-from connectors.base import Facts, Gap, Page, Rejected, Settings, StreamingConnector, mention
-from connectors.mastodon import statuses
-from connectors.mastodon.connector import FULL, LIMIT, Mastodon
+from connectors.base import Facts, Page, Rejected, Settings, StreamingConnector, mention
+from connectors.mastodon import statuses, texts
 from connectors.mastodon.statuses import Row, order
-from connectors.mastodon_stream import streams
+from connectors.mastodon_stream import streams, upwards
 from connectors.mastodon_stream.events import Event
-from connectors.mastodon_stream.memory import EMPTY, Place, Post, Published
+from connectors.mastodon_stream.memory import Place, Post, Published
 from connectors.mastodon_stream.streams import Part, Streams
 from connectors.rereading import DAY, HOUR, Reread, Rereading
 from pipeline.config.model import Duration
@@ -73,7 +73,7 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
     """The cursor is a `Place`: the newest id of every timeline, and the newest texts of ours with their numbers."""
 
     name = "mastodon-stream"
-    sources = (Mastodon.name,)
+    sources = (texts.SOURCE,)
     settings_type = MastodonStreamSettings
     facts = Facts(
         auth="token of an account",
@@ -82,6 +82,8 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
         tested="streams and timelines of our own",
     )
     seen_limit: ClassVar[int] = 5_000
+    rows_of = staticmethod(texts.rows_of)
+    to_mention = staticmethod(texts.read)
     rereads = Rereading(ages=(HOUR, DAY, 7 * DAY), batch=20)
 
     def __init__(self, *given: Any, **more: Any) -> None:
@@ -193,7 +195,7 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
         parent = self._published.get(str(row.get("in_reply_to_id") or ""))
         if parent is None:
             return row
-        top = (parent.conversation or parent.uri).removeprefix(f"{Mastodon.name}:")
+        top = (parent.conversation or parent.uri).removeprefix(f"{texts.SOURCE}:")
         return {**row, "earshot_parent": parent.uri, "earshot_top": top}
 
     def _deleted(self, number: str) -> Mention | None:
@@ -203,7 +205,7 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
             return None
         self._published.forget(number)
         return mention(
-            Mastodon.name,
+            texts.SOURCE,
             post.uri,
             created_at=now,
             now=now,
@@ -218,38 +220,20 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
         A timeline that was never read is not gone through: from its newest text on it is heard.
         """
         for tag in self.tags:
+            ask = functools.partial(self._timeline, tag)
             known = newest.get(tag, "")
             if not known:
-                rows = await self._timeline(tag, None, 1)
-                newest[tag] = max((str(row.get("id") or "") for row in rows), key=order, default="") or EMPTY
+                newest[tag] = await upwards.newest(ask)
                 continue
-            start = statuses.earlier(known, self.settings.overlap) or known
-            lowest, is_more = "", True
-            while is_more:
-                rows = sorted(await self._timeline(tag, start, LIMIT), key=lambda row: order(str(row.get("id") or "")))
-                if not rows:
-                    break
-                low, top = str(rows[0].get("id") or ""), str(rows[-1].get("id") or "")
-                is_ignored = order(low) <= order(start)  # the server gives its newest, whatever is asked
-                if is_ignored and lowest:
-                    yield Page(cursor=self._place(newest), gap=self._gap(known, lowest))
-                    break
-                found = [self._heard(row, row, tag, newest) for row in rows]
-                yield Page(
-                    [one for one in found if isinstance(one, Mention)],
-                    self._place(newest),
-                    rejected=[one for one in found if isinstance(one, Rejected)],
-                )
-                is_more = not is_ignored and (len(rows) >= FULL or order(top) < order(known))
-                lowest, start = lowest or low, top
-
-    def _gap(self, known: str, low: str) -> Gap | None:
-        """Return the time between the newest id known and the oldest that a timeline shows."""
-        since, until = statuses.time_of(known), statuses.time_of(low)
-        if since is None or until is None or until <= since:
-            return None
-        reason = "the stream was not open, and the server's timeline cannot be asked for what came since"
-        return Gap(datetime.fromtimestamp(since / 1000, UTC), datetime.fromtimestamp(until / 1000, UTC), reason)
+            async with contextlib.aclosing(upwards.walk(ask, known, self.settings.overlap)) as walk:
+                async for rows, gap in walk:
+                    found = [self._heard(row, row, tag, newest) for row in rows]
+                    yield Page(
+                        [one for one in found if isinstance(one, Mention)],
+                        self._place(newest),
+                        gap=gap,
+                        rejected=[one for one in found if isinstance(one, Rejected)],
+                    )
 
     def _place(self, newest: dict[str, str]) -> str:
         kept = {tag: newest[tag] for tag in self.tags if newest.get(tag)}
@@ -278,11 +262,3 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
     def time_of(self, cursor: str | None) -> datetime | None:
         times = [time for one in Place.read(cursor).newest.values() if (time := statuses.time_of(one)) is not None]
         return datetime.fromtimestamp(min(times) / 1000, UTC) if times else None
-
-    @classmethod
-    def parse(cls, body: bytes, now: datetime) -> Iterator[Mention]:
-        return Mastodon.parse(body, now)
-
-    @classmethod
-    def to_mention(cls, row: Any, now: datetime) -> Mention | None:
-        return Mastodon.to_mention(row, now)

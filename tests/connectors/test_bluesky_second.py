@@ -325,6 +325,15 @@ async def test_frames_that_cannot_be_decompressed_are_dead_letters_and_take_no_m
             assert len(stream.queries) == 1
 
 
+@pytest.mark.parametrize("says_its_size", [True, False])
+def test_no_more_is_decompressed_than_a_frame_may_have(zstandard, dictionary, says_its_size):
+    made = compression.Inflating(zstandard, dictionary.as_bytes())
+    pack = zstandard.ZstdCompressor(dict_data=dictionary, write_content_size=says_its_size).compress
+    assert made.frame(pack(b"x" * 1_000), 1_000) == b"x" * 1_000
+    with pytest.raises(ValueError, match=r"larger|broken"):
+        made.frame(pack(b"x" * 1_000_000), 1_000)
+
+
 @pytest.mark.parametrize("what", [b"", b"no dictionary", b"\x37\xa4\x30\xec\x00\x00\x00\x00" + b"x" * 100])
 def test_what_is_no_dictionary_is_none(zstandard, what):
     with pytest.raises(ValueError, match="dictionary"):

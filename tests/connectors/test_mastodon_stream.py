@@ -348,6 +348,20 @@ async def test_signs_of_life_keep_a_silent_stream_open_and_their_absence_ends_it
         await until(lambda: len(stream.asked) > 1, "another connection")
 
 
+async def test_while_a_page_is_not_committed_only_so_much_is_read(monkeypatch):
+    monkeypatch.setattr(connector, "PAGE", 20)
+    chance = random.Random(3)
+    frames = [update(number, content=f"<p>acme {chance.randbytes(20_000).hex()}</p>") for number in range(600)]
+    async with EventStream(frames).running() as stream, contextlib.aclosing(made(stream).listen(None)) as pages:
+        count, before = len((await anext(pages)).mentions), -1
+        while stream.sent != before:  # until nothing more can be sent
+            before = stream.sent
+            await asyncio.sleep(0.1)
+        assert stream.sent < 550  # what the queue and the sockets hold
+        while count < 600:
+            count += len((await anext(pages)).mentions)
+
+
 async def test_one_stream_of_several_that_is_lost_opens_all_anew():
     async with EventStream().running() as stream:
         stream.by_tag, stream.beat = {"acme": [update(1)], "kettle": [update(2)]}, 0.05
