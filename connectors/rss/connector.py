@@ -28,7 +28,7 @@ from connectors.rss.entries import (
     title_of,
 )
 from pipeline.config.model import Duration
-from pipeline.contract.events import Kind, Mention
+from pipeline.contract.events import Kind, Mention, State
 
 
 class RssSettings(PollingSettings):
@@ -61,7 +61,7 @@ class Rss(PollingConnector[RssSettings]):
     facts = Facts(
         auth="none",
         cursor="`ETag`, `Last-Modified`, ids seen",
-        changes="edits where a feed says `updated`; no deletions",
+        changes="edits and deletions where a feed says so",
         tested="feeds written here, recorded feeds",
     )
     seen_limit: ClassVar[int] = 2_000
@@ -82,6 +82,8 @@ class Rss(PollingConnector[RssSettings]):
 
     @classmethod
     def to_mention(cls, row: Any, now: datetime) -> Mention | None:
+        if row.get("earshot_gone"):
+            return cls._withdrawn(row, now)
         title, body = title_of(row), body_of(row)
         if not title and not body.text:
             return None
@@ -108,6 +110,15 @@ class Rss(PollingConnector[RssSettings]):
             tags=[str(tag.get("term") or tag.get("label") or "").lower().lstrip("#") for tag in row.get("tags", ())],
             links=(*((link,) if link else ()), *body.links),
         )
+
+    @classmethod
+    def _withdrawn(cls, row: Any, now: datetime) -> Mention | None:
+        """Return the mention that takes an entry back; None where nobody can tell when that was."""
+        at, native = time_of(row, "updated"), global_id(row.get("id"), row.get("earshot_feed") or {})
+        if at is None or native is None:
+            return None
+        revision = int(at.timestamp() * 1000)
+        return mention(cls.name, native, created_at=at, now=now, state=State.DELETED, revision=revision)
 
 
 def _cursor(cursor: str | None) -> dict[str, str]:

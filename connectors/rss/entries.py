@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import feedparser
 
 from connectors.reading import Rich, from_html, timestamp
+from connectors.rss import tombstones
 from pipeline.contract import codec
 from pipeline.contract.errors import InvalidMessageError
 from pipeline.contract.events import Author
@@ -27,7 +28,7 @@ _REFERENCE: Final = re.compile(rb"#([xX]?)([0-9a-fA-F]{4,8});")
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed that was read: what it says of itself, and its entries as it lists them."""
+    """A feed that was read: what it says of itself, its entries as it lists them, and those it says are gone."""
 
     head: Any
     rows: list[dict[str, Any]]
@@ -41,15 +42,17 @@ def read(body: bytes, headers: Mapping[str, str] | None = None) -> Feed:
     """
     body = _REFERENCE.sub(_whole, body)
     sent = {"content-type": headers["content-type"]} if headers and "content-type" in headers else None
+    gone = tombstones.gone(body)
     try:
-        parsed = feedparser.parse(io.BytesIO(body), response_headers=sent)
+        parsed = feedparser.parse(io.BytesIO(tombstones.without(body) if gone else body), response_headers=sent)
     except Exception as error:
         raise InvalidMessageError(f"the feed cannot be read ({type(error).__name__})") from None
     if not parsed.get("version") and not parsed.entries:
         raise InvalidMessageError("what the address sends is no RSS or Atom feed")
-    for entry in parsed.entries:
-        entry["earshot_feed"] = parsed.feed
-    return Feed(parsed.feed, parsed.entries)
+    rows = [*parsed.entries, *gone]
+    for row in rows:
+        row["earshot_feed"] = parsed.feed
+    return Feed(parsed.feed, rows)
 
 
 def _whole(reference: re.Match[bytes]) -> bytes:

@@ -46,7 +46,7 @@ class WebSub(Inbound[WebSubSettings], PollingConnector[WebSubSettings]):
     facts = Facts(
         auth="none; a secret of your own",
         cursor="`ETag`, `Last-Modified`, leases, ids seen",
-        changes="edits where a feed says `updated`; no deletions",
+        changes="edits and deletions where a feed says so",
         tested="a hub of our own over loopback",
     )
     seen_limit: ClassVar[int] = 10_000

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from connectors.publisher import MemoryLog
+from connectors.rss import tombstones
 from connectors.rss.connector import Rss, RssSettings
 from connectors.rss.entries import global_id
 from pipeline.contract import codec
 from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
-from pipeline.contract.events import Mention
+from pipeline.contract.events import Mention, State
 from tests.connectors import kit, recordings
 
 URL = "https://feeds.example.org/news.xml"
@@ -306,3 +307,75 @@ def test_every_recorded_entry_is_read(shared):
         assert all(mention.author for mention in found if parsed.feed.get("title"))
         count += len(wanted)
     assert count >= 100
+
+
+TOMBSTONES = (
+    '<feed xmlns="http://www.w3.org/2005/Atom" xmlns:at="http://purl.org/atompub/tombstones/1.0">'
+    "<id>https://blog.example.org/</id>{}</feed>"
+)
+
+
+def test_entries_that_a_feed_says_are_gone_are_withdrawn():
+    gone = (
+        '<at:deleted-entry ref="yt:video:abc" when="2026-11-20T10:00:00+01:00"><link href="https://v.example/abc"/>'
+        "<at:by><name>Kim</name></at:by></at:deleted-entry>"
+        '<at:deleted-entry ref="7" when="2026-11-20T11:00:00Z"/>'
+    )
+    link = '<link href="https://blog.example.org/"/>'
+    entry = "<entry><id>tag:b,2026:1</id><title>Acme</title><published>2026-11-20T08:00:00Z</published></entry>"
+    found = list(Rss.parse(TOMBSTONES.format(link + gone + entry).encode(), kit.NOW))
+    assert [(one.id, one.state) for one in found] == [
+        ("rss:tag:b,2026:1", State.LIVE),
+        ("rss:yt:video:abc", State.DELETED),
+        ("rss:blog.example.org/7", State.DELETED),
+    ]
+    assert found[1].created_at == datetime(2026, 11, 20, 9, tzinfo=UTC)
+    assert found[1].revision == int(found[1].created_at.timestamp() * 1000)
+    assert found[1].text == ""
+
+
+async def test_a_deletion_follows_the_text_and_is_told_once():
+    site, log = Site(), MemoryLog()
+    live = "<entry><id>tag:b,2026:1</id><title>Acme</title><published>2026-11-20T08:00:00Z</published></entry>"
+    gone = '<at:deleted-entry ref="tag:b,2026:1" when="2026-11-20T11:00:00Z"/>'
+    for body in (live, gone, gone):
+        site.pages[URL] = httpx.Response(200, content=TOMBSTONES.format(body).encode())
+        await kit.run(site.connector(), 2, log=log)
+    assert [(one.native_id, one.state) for one in log.mentions] == [
+        ("tag:b,2026:1", State.LIVE),
+        ("tag:b,2026:1", State.DELETED),
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '<at:deleted-entry ref="1"/>',
+        '<at:deleted-entry ref="1" when="soon"/>',
+        '<at:deleted-entry ref="" when="2026-11-20T11:00:00Z"/>',
+        '<at:deleted-entry when="2026-11-20T11:00:00Z"/>',
+        '<deleted-entry ref="1" when="2026-11-20T11:00:00Z"/>',
+        "<title>deleted-entry</title>",
+    ],
+)
+def test_what_is_no_deletion_withdraws_nothing(odd):
+    assert list(Rss.parse(TOMBSTONES.format(odd).encode(), kit.NOW)) == []
+
+
+def test_a_feed_that_declares_entities_or_breaks_off_is_read_as_far_as_it_is_harmless():
+    gone = '<at:deleted-entry ref="tag:b,2026:1" when="2026-11-20T11:00:00Z"/>'
+    whole = TOMBSTONES.format(gone)
+    assert len(tombstones.gone(whole.encode())) == 1
+    assert len(tombstones.gone(f'<?xml version="1.0" encoding="utf-16"?>{whole}'.encode("utf-16"))) == 0
+    assert len(tombstones.gone(whole.removesuffix("</feed>").encode())) == 1
+    assert tombstones.gone(f'<!DOCTYPE x [<!ENTITY a "b">]>{whole}'.encode()) == []
+    assert len(tombstones.gone(TOMBSTONES.format(gone * 3_000).encode())) == tombstones.MOST
+
+
+@pytest.mark.parametrize(
+    "part", ['<at:deleted-entry ref="a" when="b">', '<at:deleted-entry ref="a" when="b"><', "<a.a"]
+)
+def test_deletions_that_are_not_closed_stay_and_take_no_time(part):
+    left = part * 100_000  # a way through it that is not straight takes minutes
+    body = TOMBSTONES.format('<at:deleted-entry ref="a" when="b"/>' + left).encode()
+    assert tombstones.without(body) == TOMBSTONES.format(left).encode()
