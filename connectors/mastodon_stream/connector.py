@@ -204,10 +204,11 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
         if post is None:
             return None
         self._published.forget(number)
+        written = statuses.time_of(number)
         return mention(
             texts.SOURCE,
             post.uri,
-            created_at=now,
+            created_at=now if written is None else datetime.fromtimestamp(written / 1000, UTC),
             now=now,
             state=State.DELETED,
             revision=int(now.timestamp() * 1000),

@@ -88,6 +88,7 @@ async def test_what_is_written_edited_and_deleted_is_heard_as_it_happens():
         assert (edit.state, edit.text) == (State.EDITED, "Acme, again")
         assert (gone.state, gone.text, gone.key) == (State.DELETED, "", one.key)
         assert gone.revision > edit.revision > one.revision == 0
+        assert gone.created_at == one.created_at
         assert {mention.source for mention in run.log.mentions} == {"mastodon"}
         assert run.log.rejected == []
 
