@@ -117,12 +117,12 @@ def headers(
     event_type: type, *, event_id: str, source: str, at: datetime, extra: Iterable[tuple[str, bytes]] = ()
 ) -> Headers:
     """Return CloudEvents headers. `event_id` and `source` together name the event; a repeated delivery repeats them."""
-    return [("ce_id", event_id.encode("utf-8", "replace")), *_standing(event_type, source, at), *extra]
+    return [("ce_id", event_id.encode("utf-8", "replace")), *standing(event_type, source, at), *extra]
 
 
 @lru_cache(maxsize=256)
-def _standing(event_type: type, source: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers that all events of one batch share."""
+def standing(event_type: type, source: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that all events of one batch share: what `headers` gives but for `ce_id` and `extra`."""
     return (
         _VERSION_HEADER,
         ("ce_type", TYPES[event_type].encode()),
@@ -130,6 +130,12 @@ def _standing(event_type: type, source: str, at: datetime) -> tuple[tuple[str, b
         ("ce_time", at.astimezone(UTC).isoformat().encode()),
         _JSON_HEADER,
     )
+
+
+@lru_cache(maxsize=10_000)
+def listed(name: str, values: tuple[str, ...]) -> tuple[str, bytes]:
+    """Return a header of names with commas between them; the same come again and again."""
+    return name, ",".join(values).encode("utf-8", "replace")
 
 
 def header(found: Iterable[tuple[str, bytes | None]] | None, name: str) -> str | None:

@@ -85,8 +85,9 @@ class Departments:
 
     def place(self, shares: Mapping[str, float], said: Orders) -> Placing:
         """Return where a mention goes, given the shares of the four shipped departments and what routes say."""
-        if not said.to and not said.not_to:
-            return self._by_shares(shares)
+        return self._by_orders(shares, said) if said.to or said.not_to else self._by_shares(shares)
+
+    def _by_orders(self, shares: Mapping[str, float], said: Orders) -> Placing:
         ranked = sorted(shares, key=shares.__getitem__, reverse=True)
         named = [name for name in said.to if name not in said.not_to]
         if named:

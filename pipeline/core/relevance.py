@@ -44,8 +44,16 @@ def without_own(
     if not own or author is None:
         return brands
     names = names_of(author)
-    its_own = [brand for brand in brands if brand in own and not names.isdisjoint(own[brand])]
-    return {brand: terms for brand, terms in brands.items() if brand not in its_own} if its_own else brands
+    for brand in brands:
+        if brand in own and not names.isdisjoint(own[brand]):
+            return _of_others(brands, names, own)
+    return brands
+
+
+def _of_others(
+    brands: Mapping[str, tuple[str, ...]], names: frozenset[str], own: Mapping[str, frozenset[str]]
+) -> Mapping[str, tuple[str, ...]]:
+    return {brand: terms for brand, terms in brands.items() if names.isdisjoint(own.get(brand, ()))}
 
 
 def _plain(name: str) -> str:

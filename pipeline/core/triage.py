@@ -248,20 +248,26 @@ class Triage:
             return set_aside(mention, matched, Reason.OWN_ACCOUNT, now, self.version)
         if self._max_age is not None and not mention.backfill and _age(mention, now) > self._max_age:
             return set_aside(mention, brands, Reason.TOO_OLD, now, self.version)
-        campaigns: tuple[str, ...] = ()
-        if self._campaigns and early.has_more:
-            campaigns = tuple(
-                one.name
-                for one in self._campaigns
-                if CAMPAIGN + one.name in early.all and one.takes(brands, mention.created_at)
-            )
+        campaigns = self._running(mention, brands, early) if self._campaigns and early.has_more else ()
         seen = self._sense(mention, text, brands, campaigns)
         if self._languages and brands:
-            seen.brands = {name: terms for name, terms in brands.items() if self._listens(name, seen.language)}
+            seen.brands = self._listening(brands, seen.language)
             if not seen.brands:
                 return Discard(Reason.NOT_RELEVANT)
         said = orders(self._routes, self._match_routes(seen, early)) if self._routes else NO_ORDERS
         return self._decide(seen, said, memory, now)
+
+    def _running(self, mention: Mention, brands: Matched, early: Early) -> tuple[str, ...]:
+        """Return the campaigns a mention belongs to."""
+        return tuple(
+            one.name
+            for one in self._campaigns
+            if CAMPAIGN + one.name in early.all and one.takes(brands, mention.created_at)
+        )
+
+    def _listening(self, brands: Matched, spoken: str) -> Matched:
+        """Return the brands that listen in a language."""
+        return {name: terms for name, terms in brands.items() if self._listens(name, spoken)}
 
     def _listens(self, brand: str, spoken: str) -> bool:
         wanted = self._languages.get(brand)

@@ -290,19 +290,38 @@ total_of(Scored *scored, double marks, double *result)
     return 0;
 }
 
+/* What `str.split()` takes for space among ASCII. */
+static int
+is_space(Py_UCS1 sign)
+{
+    return sign == ' ' || (sign >= 0x09 && sign <= 0x0d) || (sign >= 0x1c && sign <= 0x1f);
+}
+
 /* Find the next token of a text, as `str.split()` does: from `*start` to `*end`. Whether there is one. */
 static int
 next_token(PyObject *text, Py_ssize_t *start, Py_ssize_t *end)
 {
-    int kind = PyUnicode_KIND(text);
-    const void *data = PyUnicode_DATA(text);
     Py_ssize_t length = PyUnicode_GET_LENGTH(text), at = *end;
-    while (at < length && Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))) {
-        at++;
+    if (PyUnicode_IS_ASCII(text)) {
+        const Py_UCS1 *letters = PyUnicode_1BYTE_DATA(text);
+        while (at < length && is_space(letters[at])) {
+            at++;
+        }
+        *start = at;
+        while (at < length && !is_space(letters[at])) {
+            at++;
+        }
     }
-    *start = at;
-    while (at < length && !Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))) {
-        at++;
+    else {
+        int kind = PyUnicode_KIND(text);
+        const void *data = PyUnicode_DATA(text);
+        while (at < length && Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))) {
+            at++;
+        }
+        *start = at;
+        while (at < length && !Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, at))) {
+            at++;
+        }
     }
     *end = at;
     return *start < at;
@@ -362,30 +381,45 @@ class_of(PyObject *table, PyObject *chunk, PyObject *otherwise)
     return found;
 }
 
-/* Classify the tokens of a text by one table or two. Each is made, looked up and freed before the next: the tokens of a
- * long text all at once would not fit into the processor's cache. `known` and `changed` count the classes that have to be
- * given back. -1 on error. */
+/* Classify one token by both tables; -1 on error. What is plain in the changed lexicon, which has every word of the other,
+ * is the same in both. */
 static int
-classify(PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, PyObject **others, Py_ssize_t *known,
-         Py_ssize_t *changed)
+classify_one(PyObject *chunk, PyObject *first, PyObject *second, PyObject **token, PyObject **other)
+{
+    PyObject *plain = second == NULL ? NULL : PyDict_GetItemWithError(second, chunk);
+    if (plain == NULL && PyErr_Occurred()) {
+        return -1;
+    }
+    if (plain == Py_None || plain == Py_False) {
+        *token = Py_NewRef(plain);
+        *other = Py_NewRef(plain);
+        return 0;
+    }
+    if ((*token = class_of(first, chunk, NULL)) == NULL) {
+        return -1;
+    }
+    if (second != NULL && (*other = class_of(second, chunk, *token)) == NULL) {
+        Py_DECREF(*token);
+        return -1;
+    }
+    return 0;
+}
+
+/* Classify the tokens of a text by one table or two. Each is made, looked up and freed before the next: the tokens of a
+ * long text all at once would not fit into the processor's cache. `known` counts those whose classes have to be given back.
+ * -1 on error. */
+static int
+classify(PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, PyObject **others, Py_ssize_t *known)
 {
     Py_ssize_t start, end = 0;
     while (next_token(text, &start, &end)) {
         PyObject *chunk = PyUnicode_Substring(text, start, end);
-        if (chunk == NULL) {
+        int result = chunk == NULL ? -1 : classify_one(chunk, first, second, &tokens[*known], &others[*known]);
+        Py_XDECREF(chunk);
+        if (result < 0) {
             return -1;
         }
-        if ((tokens[*known] = class_of(first, chunk, NULL)) != NULL) {
-            PyObject *same = tokens[*known];
-            ++*known;
-            if (others != tokens && (others[*changed] = class_of(second, chunk, same)) != NULL) {
-                ++*changed;
-            }
-        }
-        Py_DECREF(chunk);
-        if (PyErr_Occurred()) {
-            return -1;
-        }
+        ++*known;
     }
     return 0;
 }
@@ -400,15 +434,15 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     if (!earshot_takes(count, 4, "vader")) {
         return NULL;
     }
-    PyObject *first_table = args[0], *second_table = args[1] == Py_None ? args[0] : args[1], *text = args[3];
-    if (!PyDict_Check(first_table) || !PyDict_Check(second_table) || !PyUnicode_Check(text) || !PyTuple_Check(args[2])) {
+    PyObject *first_table = args[0], *second_table = args[1] == Py_None ? NULL : args[1], *text = args[3];
+    if (!PyDict_Check(first_table) || (second_table != NULL && !PyDict_Check(second_table)) || !PyUnicode_Check(text) || !PyTuple_Check(args[2])) {
         PyErr_SetString(PyExc_TypeError, "vader() takes two dicts, a tuple and a text");
         return NULL;
     }
     if (!PyArg_ParseTuple(args[2], "ddO!O", &rules.caps, &rules.negate, &PyDict_Type, &rules.follows, &rules.idioms)) {
         return NULL;
     }
-    Py_ssize_t length = 0, known = 0, changed = 0;
+    Py_ssize_t length = 0, known = 0;
     for (Py_ssize_t start, end = 0; next_token(text, &start, &end);) {
         length++;
     }
@@ -423,8 +457,8 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
             goto done;
         }
     }
-    others = second_table == first_table ? tokens : tokens + length;
-    if (classify(text, first_table, second_table, tokens, others, &known, &changed) < 0) {
+    others = second_table == NULL ? tokens : tokens + length;
+    if (classify(text, first_table, second_table, tokens, others, &known) < 0) {
         goto done;
     }
     Scored first = {values, 0, -1}, second = {values + length, 0, -1};
@@ -439,9 +473,9 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
 done:
     for (Py_ssize_t at = 0; at < known; at++) {
         Py_DECREF(tokens[at]);
-    }
-    for (Py_ssize_t at = 0; at < changed; at++) {
-        Py_DECREF(tokens[length + at]);
+        if (second_table != NULL) {
+            Py_DECREF(tokens[length + at]);
+        }
     }
     if (length > FEW) {
         PyMem_Free(tokens);

@@ -254,14 +254,13 @@ class TriageWorker:
         self, message: Message, mention: Mention, judged: JudgedMention, batch: Batch, now: datetime, *, is_first: bool
     ) -> None:
         value, key = codec.encode(judged), mention.key
-        headers = self._headers(
-            JudgedMention,
-            f"{judged.id}@{judged.revision}",
-            now,
-            ("ce_departments", ",".join(judged.departments).encode()),
-            ("ce_brands", ",".join(judged.brands).encode()),
+        headers = [
+            ("ce_id", f"{judged.id}@{judged.revision}".encode("utf-8", "replace")),
+            *codec.standing(JudgedMention, SOURCE, now),
+            codec.listed("ce_departments", judged.departments),
+            codec.listed("ce_brands", judged.brands),
             ("ce_story", (judged.story or "").encode()),
-        )
+        ]
         batch.send(ENRICHED, value, key, headers, message.partition())
         for department in judged.departments:
             batch.send(DEPARTMENT + department, value, key, headers)

@@ -37,7 +37,7 @@ from pipeline.core.query.tree import (
     Words,
     leaves,
 )
-from pipeline.core.query.vocabulary import Step, Vocabulary
+from pipeline.core.query.vocabulary import Place, Step, Vocabulary
 
 _NO_FACTS: Final[Mapping[str, object]] = {}
 _NO_LEAVES: Final[Mapping[int, str]] = {}
@@ -173,7 +173,7 @@ class Matcher:
         """
         text = self._text.look_up(mention.text.split() if tokens is None else tokens)
         title = self._title.look_up(mention.title.split()) if mention.title else ()
-        tags = [self._tags.look_up(("#" + tag).split()) for tag in mention.tags] if mention.tags else ()
+        tags = self._of_tags(mention.tags) if mention.tags else ()
         hits: Hits = self._everything.copy()
         queries = set(self._always)
         if self._same or self._present:
@@ -197,6 +197,9 @@ class Matcher:
         if self._gates:
             self._try_gates(scene, hits, queries)
         return self._evaluate(hits, queries, scene) if queries else {}
+
+    def _of_tags(self, tags: Sequence[str]) -> list[list[Place | None]]:
+        return [self._tags.look_up(("#" + tag).split()) for tag in tags]
 
     def _compare(self, mention: Mention, facts: Mapping[str, object], hits: Hits, queries: set[int]) -> None:
         """Add the leaves that a field's value or presence fulfils, and the queries they bring up."""
@@ -225,7 +228,13 @@ class Matcher:
         for at in sorted(queries) if len(queries) > 1 else queries:
             query = self._queries[at]
             if query.check(hits, scene):
-                wanted = query.wanted
-                terms = [shown for number, shown in hits.items() if number in wanted]
-                found[query.name] = tuple(dict.fromkeys(terms) if len(terms) > 1 else terms)
+                found[query.name] = _shown(hits, query.wanted)
         return found
+
+
+def _shown(hits: Hits, wanted: frozenset[int]) -> tuple[str, ...]:
+    """Return the terms of a query that a mention has, each once."""
+    if len(hits) == 1:
+        ((number, shown),) = hits.items()
+        return (shown,) if number in wanted else ()
+    return tuple(dict.fromkeys([shown for number, shown in hits.items() if number in wanted]))

@@ -130,12 +130,14 @@ class Router:
     def _named(self, fired: tuple[int, ...]) -> tuple[tuple[Intent, ...], Priority | None]:
         """Return the intents of rules and the highest priority one of them asks for; the same rules are looked up."""
         known = self._intents.get(fired)
-        if known is None:
-            rules = [self._rules.rules[index] for index in fired]
-            intents = tuple(dict.fromkeys(rule.intent for rule in rules if rule.intent is not None))
-            asked = {rule.priority for rule in rules}
-            urgency = next((one for one in (Priority.HIGH, Priority.LOW) if one in asked), None)
-            if len(self._intents) >= 50_000:
-                self._intents.clear()
-            known = self._intents[fired] = (intents, urgency)
+        return self._learn_names(fired) if known is None else known
+
+    def _learn_names(self, fired: tuple[int, ...]) -> tuple[tuple[Intent, ...], Priority | None]:
+        rules = [self._rules.rules[index] for index in fired]
+        intents = tuple(dict.fromkeys(rule.intent for rule in rules if rule.intent is not None))
+        asked = {rule.priority for rule in rules}
+        urgency = next((one for one in (Priority.HIGH, Priority.LOW) if one in asked), None)
+        if len(self._intents) >= 50_000:
+            self._intents.clear()
+        known = self._intents[fired] = (intents, urgency)
         return known
