@@ -279,7 +279,7 @@ async def test_compressed_frames_are_heard_by_the_servers_own_dictionary_fetched
     assert sum(len(packed(dictionary, one.encode())) for one in sent) < size / 2
 
 
-async def test_a_server_without_a_dictionary_is_heard_uncompressed():
+async def test_a_server_without_a_dictionary_is_heard_uncompressed(zstandard):
     async with Second([second(commit(1))]).running() as stream, running(bluesky(stream, compress=True)) as run:
         await until(lambda: run.texts, "the post")
         assert "zstdDictionary" not in stream.queries[0]
