@@ -32,6 +32,14 @@ def number(place: Row, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def time_of(cursor: str | None, *names: str) -> datetime | None:
+    """Return the least of the times (`at`) of these places, of all without names; None where none has one."""
+    found = read(cursor)
+    kept = [found.get(name, {}) for name in names] if names else found.values()
+    times = [at for place in kept if (at := number(place, "at")) is not None]
+    return datetime.fromtimestamp(min(times), UTC) if times else None
+
+
 def gap(since: float, until: float, reason: str) -> Gap:
     """Return a gap between two times in epoch seconds."""
     return Gap(datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC), reason)

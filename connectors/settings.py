@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from pipeline.config.model import Duration, Secret
 from pipeline.config.secrets import resolve
@@ -40,6 +40,14 @@ class Settings(BaseModel):
             elif env is not None or file is not None:
                 found[name] = resolve(Secret(env=env, file=file), where=name)
         return found
+
+
+def _with_scheme(given: str) -> str:
+    return (given if "://" in given else f"https://{given}").rstrip("/")
+
+
+Server = Annotated[str, Field(min_length=1), AfterValidator(_with_scheme)]
+"""Address of a server; a name alone is one, too."""
 
 
 class PollingSettings(Settings):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from connectors import auth, one_by_one, places, reading
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
@@ -20,6 +20,7 @@ from connectors.http import Meaning
 from connectors.limits import Limit
 from connectors.one_by_one import GoneError
 from connectors.rereading import DAY, HOUR, Reread, Rereading
+from connectors.settings import Server
 from pipeline.config.model import Duration
 from pipeline.contract.errors import SourceUnavailableError
 from pipeline.contract.events import Mention
@@ -33,7 +34,7 @@ SETTLED: Final = 60.0  # seconds after which a search knows of everything writte
 class DiscourseSettings(PollingSettings):
     """Which forum, and what of it."""
 
-    server: str = Field(min_length=1)
+    server: Server
     """Address of the forum."""
     query: str = ""
     """What to search for, in the forum's own search language; empty is everything that is written."""
@@ -45,11 +46,6 @@ class DiscourseSettings(PollingSettings):
     """The account that the key is for."""
     lookback: Duration = 86_400
     """How far back the first search goes."""
-
-    @field_validator("server")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        return (value if "://" in value else f"https://{value}").rstrip("/")
 
     @model_validator(mode="after")
     def _choose(self) -> DiscourseSettings:
@@ -199,8 +195,7 @@ class Discourse(PollingConnector[DiscourseSettings]):
         return places.written({name: {"id": before} for name in names})
 
     def time_of(self, cursor: str | None) -> datetime | None:
-        at = places.number(places.read(cursor).get("search", {}), "at")
-        return None if at is None else datetime.fromtimestamp(at, UTC)
+        return places.time_of(cursor, "search")
 
 
 def _after(given: float, top: float) -> Row:

@@ -198,8 +198,7 @@ class Github(PollingConnector[GithubSettings]):
         return places.written({name: {"at": at, "floor": at, "more": True} for name in self.questions()})
 
     def time_of(self, cursor: str | None) -> datetime | None:
-        times = [at for place in places.read(cursor).values() if (at := places.number(place, "at")) is not None]
-        return datetime.fromtimestamp(min(times), UTC) if times else None
+        return places.time_of(cursor)
 
     @staticmethod
     def unique(found: Iterable[Mention | str | None]) -> Iterator[Mention]:

@@ -22,6 +22,7 @@ from connectors.limits import Limit
 from connectors.newest import Sheet
 from connectors.one_by_one import GoneError
 from connectors.rereading import DAY, HOUR, Reread, Rereading
+from connectors.settings import Server
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, RateLimitedError, SourceUnavailableError
 from pipeline.contract.events import Mention
@@ -34,7 +35,7 @@ COMMUNITY: Final = re.compile(r"^\w[\w.-]*(@[\w.:-]+)?$")
 class LemmySettings(newest.DescentSettings):
     """Which server, and what of it."""
 
-    server: str = "https://lemmy.world"
+    server: Server = "https://lemmy.world"
     """The server to ask: it knows what its people write and what reaches it from others."""
     communities: tuple[str, ...] = Field(default=(), max_length=100)
     """Communities to hear, as name or name@host; none is all that the server sees."""
@@ -49,11 +50,6 @@ class LemmySettings(newest.DescentSettings):
     overlap: Duration = 3_600
     """How far each poll reaches back again: for texts that come late, edits and deletions."""
     poll_interval: Duration = Field(default=120.0, ge=0.05)
-
-    @field_validator("server")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        return (value if "://" in value else f"https://{value}").rstrip("/")
 
     @field_validator("communities")
     @classmethod

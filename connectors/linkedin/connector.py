@@ -8,7 +8,7 @@ them, the comments under the newest posts are gone through instead.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -18,7 +18,7 @@ from connectors.answers import Answer
 from connectors.base import Facts, Gap, Page, PollingConnector, PollingSettings
 from connectors.linkedin import access, activities
 from connectors.linkedin.activities import Row
-from connectors.linkedin.place import Place
+from connectors.linkedin.place import Place, instant, milliseconds
 from connectors.reading import mapping, objects, whole
 from pipeline.config.model import Duration
 from pipeline.contract.errors import EarshotError, SourceRefusedError
@@ -115,7 +115,7 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
     async def _notifications(self, place: Place, organization: str) -> Page:
         gap = None
         if not place.until:
-            place, gap = self._bounded(place, organization)
+            place, gap = place.bounded(organization, self.clock(), self.settings.overlap, self.settings.lookback)
         query = (
             f"q=criteria&actions=List({','.join(activities.HEARD)})"
             f"&organizationalEntity={access.encoded(organization)}&timeRange=(start:{place.since},end:{place.until})"
@@ -123,20 +123,6 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         rows, more = await self._list("organizationalEntityNotifications", query, place.start)
         whole_ones = [await self._with_words(row) for row in rows]
         return self._page(whole_ones, place.paged(more) if more else place.done(), gap)
-
-    def _bounded(self, place: Place, organization: str) -> tuple[Place, Gap | None]:
-        """Return the place with the times that a question is about, and what LinkedIn no longer keeps."""
-        now, heard = self.clock(), place.heard.get(organization)
-        known = None if heard is None else _instant(heard)
-        since = known - timedelta(seconds=self.settings.overlap) if known else self._first(place, now)
-        oldest, gap = now - access.KEPT, None
-        if since < oldest:
-            gap = Gap(since, oldest, "LinkedIn keeps notifications for 60 days")
-            since = oldest
-        return replace(place, since=_ms(since), until=_ms(now), start=0), gap
-
-    def _first(self, place: Place, now: datetime) -> datetime:
-        return _instant(place.begin) if place.begin else now - timedelta(seconds=self.settings.lookback)
 
     async def _with_words(self, row: Row) -> Row:
         """Return a notification, or what it is about where it comes without words; they may be gone already."""
@@ -190,17 +176,9 @@ class LinkedIn(PollingConnector[LinkedInSettings]):
         return replace(page, mentions=sorted(page.mentions, key=lambda one: one.created_at))
 
     async def cursor_at(self, since: datetime) -> str | None:
-        return Place(begin=_ms(since)).written()
+        return Place(begin=milliseconds(since)).written()
 
     def time_of(self, cursor: str | None) -> datetime | None:
         place = Place.read(cursor)
         at = place.since or place.begin or min(place.heard.values(), default=0)
-        return _instant(at) if at else None
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        return instant(at) if at else None

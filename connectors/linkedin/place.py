@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from connectors.base import Gap
+from connectors.linkedin.access import KEPT
 
 MAX_COUNTED: Final = 1_000  # comments whose number of answers is known
 
@@ -40,6 +44,17 @@ class Place:
         """Return the cursor."""
         return json.dumps({name: value for name, value in asdict(self).items() if value})
 
+    def bounded(self, organization: str, now: datetime, overlap: float, lookback: float) -> tuple[Place, Gap | None]:
+        """Return the place with the times that a question is about, and what LinkedIn no longer keeps."""
+        heard = self.heard.get(organization)
+        first = instant(self.begin) if self.begin else now - timedelta(seconds=lookback)
+        since = first if heard is None else instant(heard) - timedelta(seconds=overlap)
+        oldest, gap = now - KEPT, None
+        if since < oldest:
+            gap = Gap(since, oldest, "LinkedIn keeps notifications for 60 days")
+            since = oldest
+        return replace(self, since=milliseconds(since), until=milliseconds(now), start=0), gap
+
     def paged(self, start: int) -> Place:
         """Return the place at the next page of the first target."""
         return replace(self, start=start)
@@ -56,3 +71,13 @@ class Place:
         """Return the place that knows these comments' numbers of answers."""
         counted = {key: value for key, value in self.counted.items() if key not in counts} | counts
         return replace(self, counted=dict(list(counted.items())[-MAX_COUNTED:]))
+
+
+def milliseconds(at: datetime) -> int:
+    """Return an instant as LinkedIn writes it: in epoch milliseconds."""
+    return int(at.timestamp() * 1000)
+
+
+def instant(given: int) -> datetime:
+    """Return the instant that epoch milliseconds say."""
+    return datetime.fromtimestamp(given / 1000, UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, Final
 
 from pydantic import Field, SecretStr
@@ -16,19 +16,16 @@ from pydantic import Field, SecretStr
 from connectors import auth, forwards, places, reading
 from connectors.base import Facts, Page, PollingConnector, PollingSettings
 from connectors.forwards import Found
-from connectors.http import Answer, UnavailableError
 from connectors.limits import Limit
 from connectors.rereading import DAY, HOUR, Reread, Rereading
 from connectors.stackexchange import texts
+from connectors.stackexchange.errors import error_in
 from connectors.stackexchange.texts import Row
 from pipeline.config.model import Duration
-from pipeline.contract.errors import EarshotError, RateLimitedError, SourceRefusedError
 
 PER_PAGE: Final = 100
 PAGES: Final = 25  # of one question without a key: https://api.stackexchange.com/docs/paging
 WATCHED: Final = 100  # posts whose comments are asked for together
-THROTTLED: Final = 502  # in the body; the status is 400: https://api.stackexchange.com/docs/error-handling
-PASSING: Final = frozenset((500, 503))
 
 
 class StackexchangeSettings(PollingSettings):
@@ -163,25 +160,7 @@ class Stackexchange(PollingConnector[StackexchangeSettings]):
         return places.written({"questions": {"at": at, "floor": at, "more": True}, "comments": {"at": at}})
 
     def time_of(self, cursor: str | None) -> datetime | None:
-        at = places.number(places.read(cursor).get("questions", {}), "at")
-        return None if at is None else datetime.fromtimestamp(at, UTC)
-
-
-def error_in(answer: Answer, now: datetime) -> EarshotError | None:  # noqa: ARG001 - a `Meaning`
-    """Return the error that a body tells: the status of all of them is 400."""
-    try:
-        body = reading.json_value(answer.body) if answer.status >= 400 else None
-    except ValueError:
-        return None
-    if not isinstance(body, dict) or "error_id" not in body:
-        return None
-    said = f"{body.get('error_name') or 'error'}: {str(body.get('error_message') or '')[:160]}"
-    if body["error_id"] == THROTTLED:
-        seconds = re.search(r"(\d{1,6}) seconds", said)
-        return RateLimitedError("Stack Exchange asks to wait", float(seconds[1]) if seconds else None)
-    if body["error_id"] in PASSING:
-        return UnavailableError(f"Stack Exchange answers with an error of its own ({body['error_id']})")
-    return SourceRefusedError(f"Stack Exchange refuses ({said}) — look at `site`, `query`, `tags` and `key`")
+        return places.time_of(cursor, "questions")
 
 
 def _newest(row: Row) -> float:

@@ -114,7 +114,7 @@ class TikTok(PollingConnector[TikTokSettings]):
 
     async def _videos(self, place: Place, question: Question, now: datetime) -> Page:
         given: Row = {
-            "query": self._query(),
+            "query": videos.query(self.settings.keywords, self.settings.hashtags, self.settings.regions),
             "start_date": _day(question.since),
             "end_date": _day(question.until),
             "max_count": MOST,
@@ -124,7 +124,7 @@ class TikTok(PollingConnector[TikTokSettings]):
         fields = f"{FIELDS},voice_to_text" if self.settings.speech else FIELDS
         rows, more, data = await self._ask("video/query", fields, given, "videos")
         if self.settings.comments:
-            place = place.following(_found(rows), now - timedelta(seconds=self.settings.follow))
+            place = place.following(videos.published(rows), now - timedelta(seconds=self.settings.follow))
             fresh = [native for native in place.due(now, self.settings.comments_every) if native not in place.queue]
             place = replace(place, queue=(*place.queue, *fresh))
         search = str(data.get("search_id") or "")
@@ -157,15 +157,6 @@ class TikTok(PollingConnector[TikTokSettings]):
         rows = objects(data.get(name))
         return rows, (whole(data.get("cursor")) or 0) if data.get("has_more") else 0, data
 
-    def _query(self) -> Row:
-        """Return the conditions: one of the words or tags, and one of the regions."""
-        tags = [tag.lstrip("#") for tag in self.settings.hashtags]
-        said = [("keyword", self.settings.keywords), ("hashtag_name", tags)]
-        query: Row = {"or": [_one_of(name, values) for name, values in said if values]}
-        if self.settings.regions:
-            query["and"] = [_one_of("region_code", [region.upper() for region in self.settings.regions])]
-        return query
-
     async def cursor_at(self, since: datetime) -> str | None:
         return Place(heard=(since.astimezone(UTC) + timedelta(seconds=self.settings.overlap)).isoformat()).written()
 
@@ -174,18 +165,5 @@ class TikTok(PollingConnector[TikTokSettings]):
         return timestamp(place.question.since if place.question and place.question.since else place.heard)
 
 
-def _one_of(name: str, values: Sequence[str]) -> Row:
-    return {"operation": "IN", "field_name": name, "field_values": list(values)}
-
-
 def _day(instant: str) -> str:
     return instant[:10].replace("-", "")
-
-
-def _found(rows: list[Row]) -> dict[str, dict[str, str]]:
-    """Return when each video was published and by whom, by its id."""
-    return {
-        native: {"published": at.isoformat(), "handle": str(row.get("username") or "")}
-        for row in rows
-        if (native := videos.video_id(row)) and native.isdecimal() and (at := timestamp(row.get("create_time")))
-    }

@@ -5,6 +5,7 @@ Fields: https://developers.tiktok.com/doc/research-api-codebook. Ids are numbers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -87,3 +88,25 @@ def _comment(row: Row, now: datetime) -> Mention | None:
 
 def _author(handle: Any) -> Author | None:
     return Author(handle=str(handle), url=f"{SITE}/@{handle}") if handle else None
+
+
+def query(words: Sequence[str], tags: Sequence[str], regions: Sequence[str]) -> Row:
+    """Return the conditions of a question: one of the words or tags, and one of the regions."""
+    said = [("keyword", words), ("hashtag_name", [tag.lstrip("#") for tag in tags])]
+    found: Row = {"or": [_one_of(name, values) for name, values in said if values]}
+    if regions:
+        found["and"] = [_one_of("region_code", [region.upper() for region in regions])]
+    return found
+
+
+def _one_of(name: str, values: Sequence[str]) -> Row:
+    return {"operation": "IN", "field_name": name, "field_values": list(values)}
+
+
+def published(rows: list[Row]) -> dict[str, dict[str, str]]:
+    """Return when each video was published and by whom, by its id."""
+    return {
+        native: {"published": at.isoformat(), "handle": str(row.get("username") or "")}
+        for row in rows
+        if (native := video_id(row)) and native.isdecimal() and (at := timestamp(row.get("create_time")))
+    }
