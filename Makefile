@@ -89,7 +89,7 @@ lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--group build --extra deep --constraint requirements.lock --quiet pyproject.toml -o requirements-deep.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--group build --group dev --extra deep --constraint requirements-deep.lock --quiet pyproject.toml -o requirements-dev.lock
+		--group build --group dev --extra deep --extra zstd --constraint requirements-deep.lock --quiet pyproject.toml -o requirements-dev.lock
 
 chaos: $(VENV)/.dev ## Kill, pause and cut everything for minutes, and count: make chaos ARGS="--seed 1 --faults 300"
 	$(BIN)/python -m tests.chaos $(ARGS)
