@@ -90,6 +90,12 @@ def quarters(values: Sequence[int]) -> tuple[float, float]:
     return median(values[part : 2 * part] or values), median(values[-part:])
 
 
+def tenths(values: Sequence[int]) -> list[float]:
+    """Return the medians of ten parts, in megabytes: whether what grows comes to an end."""
+    size = max(1, len(values) // 10)
+    return [round(median(values[at : at + size]) / 1e6, 1) for at in range(0, len(values), size)][:10]
+
+
 def share_of(ordered: Sequence[float], share: float) -> float:
     """Return the value below which that share of the ordered values is, in seconds."""
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else float("nan")
@@ -142,6 +148,7 @@ def _verdict(
         figures[name] = {
             "memory_mb": [round(before / 1e6, 1), round(after / 1e6, 1)],
             "most_mb": round(max(values) / 1e6, 1),
+            "over_time_mb": tenths(values),
             "open_files": [files_before, files_after],
         }
         # The broker's heap grows to what its Java may take; what it holds is on disk.
