@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final, TypeVar
 
-FORM: Final = 6
+FORM: Final = 7
 """Of the functions and of the tables they are given; NATIVE_FORM in native.h. Another form is not used."""
 PURE: Final = "EARSHOT_PURE"
 

@@ -18,7 +18,8 @@ import msgspec
 
 from pipeline.contract.events import About, Label, Lesson, Sentiment
 from pipeline.core.learning.line import PROOF, Line, Predicted
-from pipeline.core.routing.learned import Example, Learner, features, probabilities
+from pipeline.core.routing.features import features
+from pipeline.core.routing.learned import Example, Learner, probabilities
 from pipeline.core.routing.shipped import CANONICAL
 
 LABELS: Final = tuple(label.value for label in (Label.NEGATIVE, Label.NEUTRAL, Label.POSITIVE))
@@ -28,6 +29,9 @@ CLASSES: Final[Mapping[About, tuple[str, ...]]] = {
     About.SENTIMENT: LABELS,
     About.SPAM: SPAM,
 }
+KEEPS: Final[Mapping[About, float]] = {About.DEPARTMENT: 0.7}
+"""How much of what the shipped parts say still counts beside what was learned and is trusted, 1 for others: rules are surer
+than they are right about a company that they were not written for."""
 KEEP_EVERY: Final = 100  # lessons after which the state is written down
 _LEAST, _MOST = 0.02, 0.95  # a shipped part is never so sure that no label could change it
 _DIGITS: Final = 8
@@ -37,7 +41,7 @@ class Taught:
     """What was learned so far. `number` is that of the last lesson taken."""
 
     def __init__(self, proof: float = PROOF) -> None:
-        self.lines = {about: Line(classes, proof) for about, classes in CLASSES.items()}
+        self.lines = {about: Line(classes, proof, KEEPS.get(about, 1.0)) for about, classes in CLASSES.items()}
         self.number = 0
         self.version = ""
         """Names what is in service: the number of the last lesson that changed it, and a digest. Empty: as shipped."""
@@ -89,7 +93,7 @@ class Taught:
         adds, _ = self._feeling.read(words)
         if max(adds) - min(adds) < 0.05:
             return said
-        shares = probabilities([known + more for known, more in zip(odds(said), adds, strict=True)])
+        shares = probabilities(self._feeling.joined(odds(said), adds))
         best = max(range(3), key=shares.__getitem__)
         return Sentiment(
             label=Label(LABELS[best]),
@@ -103,7 +107,7 @@ class Taught:
         if self._spam is None:
             return said
         adds, _ = self._spam.read(words)
-        shares = probabilities([known + more for known, more in zip(even(said), adds, strict=True)])
+        shares = probabilities(self._spam.joined(even(said), adds))
         return said if abs(adds[1]) < 0.05 else round(shares[1], 4)
 
     @property

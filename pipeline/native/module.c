@@ -102,6 +102,7 @@ static PyMethodDef functions[] = {
     {"feeling", FAST(earshot_feeling), "Twin: pipeline.core.sentiment.form.feeling_twin"},
     {"leaning", FAST(earshot_leaning), "Twin: pipeline.core.routing.leaning.leaning_twin"},
     {"shares", FAST(earshot_shares), "Twin: pipeline.core.routing.model.shares_twin"},
+    {"recall", FAST(earshot_recall), "Twin: pipeline.core.routing.recalling.recall_twin"},
     {"vader", FAST(earshot_vader), "Twin: pipeline.core.sentiment.vader.PairedVader.totals_twin"},
     {NULL, NULL, 0, NULL},
 };

@@ -11,7 +11,7 @@
 #include <Python.h>
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
-#define NATIVE_FORM 6
+#define NATIVE_FORM 7
 
 /* Functions of the module. Each docstring names the twin. */
 PyObject *earshot_words(PyObject *module, PyObject *text);
@@ -29,6 +29,7 @@ PyObject *earshot_replaced(PyObject *module, PyObject *const *args, Py_ssize_t c
 PyObject *earshot_places(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_feeling(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_leaning(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *earshot_recall(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* Return 1 when there are as many arguments as wanted; else set TypeError and return 0. */

@@ -1,10 +1,17 @@
 """The learner: changes nothing without labels, much with them, and the same way each time."""
 
+import random
+from dataclasses import replace
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.routing.learned import Learner, features, probabilities
+from pipeline.core.routing.features import features
+from pipeline.core.routing.learned import Learner, probabilities
+from pipeline.core.routing.shipped import shipped
+from pipeline.core.routing.topics import Topics
 from pipeline.core.routing.wordings import words
 
 CLASSES = ("service", "support")
@@ -76,6 +83,74 @@ def test_a_long_text_has_a_bounded_number_of_features():
 def test_other_forms_of_a_long_word_are_moved_too():
     learner = taught(("blinking", "support"), ("porters", "service"), *LABELS)
     assert share(learner, "blinked") > share(learner, "table")
+
+
+def test_other_words_about_the_same_are_moved_too():
+    learner = taught(*[("they refunded me", "service"), ("the manual of a kettle", "support")] * 5)
+    for other in ("reimbursement", "erstattung"):
+        assert share(learner, other) < share(learner, "zebra")
+
+
+def test_what_words_are_about_is_known_of_words_in_wordings_and_of_their_beginnings_only():
+    known = Topics(shipped().rules)
+    values = [value for _, value in known.of("crashing")]
+    assert 0 < sum(value * value for value in values) <= 1 + 1e-9
+    assert known.of("zebra") == known.of("") == ()
+
+
+def test_a_word_of_all_rules_is_about_none():
+    rules = shipped().rules[:2]
+    shared = [replace(rule, when={"en": ("dongle",)}, examples=()) for rule in rules]
+    assert Topics(shared).of("dongle") == ()
+    assert [name for name, _ in Topics([shared[0], replace(rules[1], examples=())]).of("dongle")] == [rules[0].name]
+
+
+def test_the_order_of_labels_hardly_matters():
+    """There is one solution, and the weights go there: what came last does not have the last word."""
+    rng, labels = random.Random(4), [*LABELS, ("red porter", "support"), ("late dongle", "service")] * 4
+    said = []
+    for _ in range(3):
+        rng.shuffle(labels)
+        learner = taught(*labels)
+        learner._evidence = 5.0
+        said.append([share(learner, text) for text, _ in labels_of_both()])
+    for one, two in combinations(said, 2):
+        assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 0.02
+
+
+def labels_of_both():
+    return [*LABELS[:2], ("red porter", "support"), ("dongle late", "service"), ("zebra", "service")]
+
+
+def test_the_weights_are_those_of_the_least_loss():
+    """Every label pulls by what was said less what is predicted: then no step makes the loss smaller."""
+    learner = taught(*LABELS * 6)
+    for example, pull in zip(learner._memory, learner._pulls, strict=True):
+        said = probabilities(learner._learned(example.seen))
+        for index, value in enumerate(pull):
+            assert value == pytest.approx((index == example.target) - said[index], abs=0.01)
+
+
+def test_a_label_that_is_forgotten_is_taken_back_from_words_that_others_have_too():
+    learner = Learner(CLASSES)
+    for number, (text, label) in enumerate([*LABELS, *[("the dongle sings", "service")] * 3], 1):
+        learner.learn(features(words(text)), EVEN, label, number=number)
+    before = share(learner, "dongle")
+    assert learner.forget({len(LABELS) + 1, len(LABELS) + 2, len(LABELS) + 3})
+    assert share(learner, "dongle") > before + 0.02
+    assert "sings" not in learner._weights
+    assert "dongle" in learner._weights
+
+
+def test_known_counts_less_only_beside_what_is_trusted():
+    learner = Learner(CLASSES, 0.7)
+    assert learner.known == 1.0
+    assert learner.joined([1.0, -1.0], [0.5, 0.5]) == [1.5, -0.5]
+    learner.learn(features(["dongle"]), EVEN, "support")
+    few = learner.known
+    for _ in range(30):
+        learner.learn(features(["dongle"]), EVEN, "support")
+    assert 0.7 < learner.known < few < 1.0
 
 
 def test_a_feeling_is_learned():

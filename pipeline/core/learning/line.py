@@ -25,7 +25,8 @@ from enum import StrEnum
 from math import log
 from typing import Any, Final
 
-from pipeline.core.routing.learned import Example, Features, Learner, probabilities
+from pipeline.core.routing.features import Features
+from pipeline.core.routing.learned import Example, Learner, probabilities
 
 PROOF: Final = 5.0  # times better than what is in service, until a candidate is promoted
 DOUBT: Final = 50.0  # times worse than the version kept, until it is rolled back
@@ -69,12 +70,16 @@ def verdict(better: float, worse: float, *, is_serving: bool, proof: float = PRO
 
 
 class Line:
-    """The versions of one thing that is learned. The same labels in the same order lead to the same versions."""
+    """The versions of one thing that is learned. The same labels in the same order lead to the same versions.
 
-    def __init__(self, classes: Sequence[str], proof: float = PROOF) -> None:
+    `keeps` is that of `Learner`.
+    """
+
+    def __init__(self, classes: Sequence[str], proof: float = PROOF, keeps: float = 1.0) -> None:
         self.classes = tuple(classes)
         self.proof = proof
-        self.live = Learner(classes)  # has learned every label that was not forgotten
+        self.keeps = keeps
+        self.live = Learner(classes, keeps)  # has learned every label that was not forgotten
         self.kept: Learner | None = None  # the last version that was proven; None is what is shipped
         self.is_serving = False  # whether `live` is in service, not `kept`
         self.better = 0.0
@@ -118,7 +123,7 @@ class Line:
         if change in (Change.PROMOTED, Change.KEPT):
             self.kept, self.is_serving = self.live.copy(), True
         else:
-            self.live = Learner(self.classes) if self.kept is None else self.kept.copy()
+            self.live = Learner(self.classes, self.keeps) if self.kept is None else self.kept.copy()
             self.is_serving = False
 
     def forget(self, numbers: AbstractSet[int]) -> bool:
@@ -145,8 +150,8 @@ class Line:
 
     def load(self, kept: Mapping[str, Any], example: Callable[[int], Example | None]) -> None:
         """Become what `dump` wrote down. `example` gives the label of a number, None where it is gone."""
-        self.live = Learner.load(self.classes, kept["live"], example)
-        self.kept = None if kept["kept"] is None else Learner.load(self.classes, kept["kept"], example)
+        self.live = Learner.load(self.classes, kept["live"], example, self.keeps)
+        self.kept = None if kept["kept"] is None else Learner.load(self.classes, kept["kept"], example, self.keeps)
         self.is_serving, self.better, self.worse = kept["is_serving"], kept["better"], kept["worse"]
 
     @property
@@ -156,6 +161,4 @@ class Line:
 
 
 def _said(learner: Learner, seen: Features, offset: Sequence[float]) -> list[float]:
-    if not learner.count:
-        return probabilities(offset)
-    return probabilities([known + more for known, more in zip(offset, learner.adds(seen), strict=True)])
+    return probabilities(learner.joined(offset, learner.adds(seen)) if learner.count else offset)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from pipeline.contract.events import Fired, Kind, Priority
 from pipeline.core.intents import COMPLAINING, Intent
+from pipeline.core.native import rounded
 from pipeline.core.routing.leaning import leaning, tables_of
 from pipeline.core.routing.learned import Learner
 from pipeline.core.routing.model import TEMPERATURE, HandSet, RoutingModel, Seen, shares
@@ -22,6 +23,9 @@ from pipeline.core.routing.shipped import CANONICAL, Shipped, shipped
 _NOTHING: Final = Shipped([], "")
 _VERSION_DIGITS: Final = 12
 _SHOWN: Final = 3  # words shown as the reason of what was learned
+_LEAST: Final = 0.05  # log-odds below which what was learned is no reason
+LEARNED: Final = "learned from departments"
+LESS: Final = "rules count less beside it"  # the share that is taken off what rules and model say
 
 
 class Look(Struct, frozen=True, gc=False):
@@ -53,6 +57,7 @@ class Router:
         self._both = (self._rules, self._model) if isinstance(self._model, HandSet) else None
         self._tables = tables_of(*self._both) if self._both is not None else ()
         self.learner: Learner | None = None
+        self._lessened: dict[tuple[int, float], Fired] = {}
         self._intents: dict[tuple[int, ...], tuple[tuple[Intent, ...], Priority | None]] = {}
         fixed = f"{self._rules.version} {self._model.version}"
         self.version = hashlib.sha256(fixed.encode()).hexdigest()[:_VERSION_DIGITS]
@@ -90,8 +95,7 @@ class Router:
             by_rules, fired = self._rules.speak(found)
             sums, terms = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
         if self.learner is not None:
-            seen = Seen(found_words, text, found, intents, sentiment, rating, kind)
-            terms = (*terms, *self._recall(self.learner, seen, sums))
+            terms = (*terms, *self._recall(self.learner, found, found_words, sentiment, sums))
         return Reading(fired, terms, intents, look.urgency, sums, shares(sums))
 
     def _add_model(self, seen: Seen, sums: list[float]) -> tuple[list[float], tuple[Fired, ...]]:
@@ -115,17 +119,30 @@ class Router:
         sums, _ = self._add_model(Seen(found_words, text, found, intents, sentiment, rating, kind), by_rules)
         return [value / TEMPERATURE for value in sums], tuple(self._rules.rules[index].name for index in found)
 
-    def _recall(self, learner: Learner, mention: Seen, sums: list[float]) -> list[Fired]:
-        """Add what was learned to `sums`; return it as the words that spoke most for what it favours."""
-        fired = [self._rules.rules[index].name for index in mention.rules]
-        adds, terms = learner.read(mention.words, fired, mention.sentiment, most=_SHOWN)
-        for index, value in enumerate(adds):
-            sums[index] += value * TEMPERATURE
-        best = max(range(len(adds)), key=adds.__getitem__)
-        if adds[best] <= 0.05:
-            return []
-        weight = round(adds[best] * TEMPERATURE, 3)
-        return [Fired(name="learned from departments", department=CANONICAL[best], weight=weight, terms=terms)]
+    def _recall(
+        self, learner: Learner, found: Mapping[int, list[str]], words: Sequence[str], feeling: float, sums: list[float]
+    ) -> list[Fired]:
+        """Add what was learned to `sums`; return it as the words that spoke most for what it favours.
+
+        Where it is trusted, what rules and model say counts less beside it: that is a term of its own.
+        """
+        rules, less = self._rules.rules, 1.0 - learner.known
+        adds, terms = learner.read(words, [rules[index].name for index in found], feeling, most=_SHOWN)
+        top, best = max(sums), max(adds)
+        at = adds.index(best)
+        shown = [self._less(sums.index(top), rounded(-less * top, 2))] if less > 0.0 else []
+        sums[:] = [value - less * value + more * TEMPERATURE for value, more in zip(sums, adds, strict=True)]
+        if best > _LEAST:
+            weight = rounded(best * TEMPERATURE, 3)
+            shown.append(Fired(name=LEARNED, department=CANONICAL[at], weight=weight, terms=terms))
+        return shown
+
+    def _less(self, at: int, weight: float) -> Fired:
+        """Return the term that takes a share off what rules and model say; the same comes again."""
+        known = self._lessened.get((at, weight))
+        if known is None:
+            known = self._lessened[at, weight] = Fired(name=LESS, department=CANONICAL[at], weight=weight)
+        return known
 
     def _named(self, fired: tuple[int, ...]) -> tuple[tuple[Intent, ...], Priority | None]:
         """Return the intents of rules and the highest priority one of them asks for; the same rules are looked up."""
