@@ -396,6 +396,16 @@ SOURCES: Final = Board(
                     "stacked",
                     8,
                 ),
+                Panel(
+                    "Feeds",
+                    "How feeds are heard that hubs may push. Polled ones have no hub, or one that does not keep its word.",
+                    "short",
+                    {
+                        "{{connector}} {{state}}": f"max by (connector, state) (earshot_source_feeds{_C}) or vector(0)",
+                    },
+                    "stacked",
+                    8,
+                ),
             ),
         ),
     ),
