@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the account here too")
     parser.add_argument("--keep", type=Path, help="use this new folder and keep logs and sources in it")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # who ends this ends its workers, too
     plan = Plan(given.seed, given.faults, given.brokers, given.minutes, given.rate, given.workers, tuple(given.only))
     with tempfile.TemporaryDirectory(prefix="earshot-chaos-", ignore_cleanup_errors=True) as temporary:
         folder = given.keep or Path(temporary)

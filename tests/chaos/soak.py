@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -173,6 +174,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=100.0, help="lines a second")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # who ends this ends its workers, too
     with tempfile.TemporaryDirectory(prefix="earshot-soak-", ignore_cleanup_errors=True) as folder:
         found = soak(given.minutes, given.rate, given.seed, Path(folder), lambda line: sys.stderr.write(f"\r{line}   "))
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
