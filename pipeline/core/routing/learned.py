@@ -298,8 +298,3 @@ def probabilities(sums: Sequence[float]) -> list[float]:
     grown = [exp(value - top) for value in sums]
     total = sum(grown)
     return [value / total for value in grown]
-
-
-def named(values: Sequence[float], classes: Sequence[str]) -> Mapping[str, float]:
-    """Return values by the name of their class."""
-    return dict(zip(classes, values, strict=True))
