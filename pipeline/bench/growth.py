@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pipeline.bench.core import best_of
 from pipeline.bench.messages import config, mentions, texts
+from pipeline.bench.plot import Panel
 from pipeline.config.model import Brand, Config, Route
 from pipeline.contract import codec
 from pipeline.contract.events import Mention, Rating
@@ -168,3 +169,15 @@ def measure(count: int, rounds: int, say: Callable[[str], None]) -> dict[str, An
         "length": {name: out["length"][LENGTHS[-1]][name] / out["length"][500][name] for name in out["length"][500]},
     }
     return out
+
+
+def panels(result: Mapping[str, Any]) -> list[Panel]:
+    """Return what `measure` found as curves: cost a mention by brands and by routes, cost of a character by length."""
+    by_length = {
+        name: {length: stages[name] for length, stages in result["length"].items()} for name in result["length"][500]
+    }
+    return [
+        Panel("µs a mention, by brands", "brands", {"the whole decision": result["brands"]}),
+        Panel("µs a mention, by routes", "routes", {"the whole decision": result["routes"]}),
+        Panel("µs for 1,000 characters, by length", "characters of a text", by_length),
+    ]

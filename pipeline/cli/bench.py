@@ -58,11 +58,16 @@ def core(mentions: int, rounds: int, brands: int, routes: int, check: bool) -> N
 @bench.command()
 @click.option("--mentions", default=3000, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
-def growth(mentions: int, rounds: int) -> None:
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Also draw it, as SVG.")
+def growth(mentions: int, rounds: int, plot: Path | None) -> None:
     """What a mention costs with more brands, more rules, longer and stranger texts."""
-    from pipeline.bench.growth import measure
+    from pipeline.bench.growth import measure, panels
+    from pipeline.bench.plot import curves
 
-    _print(measure(mentions, rounds, _say))
+    result = measure(mentions, rounds, _say)
+    _print(result)
+    if plot:
+        plot.write_text(curves(panels(result)), "utf-8")
 
 
 @bench.command()

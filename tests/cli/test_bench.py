@@ -1,13 +1,15 @@
-"""`earshot bench core --check`: what has become slower is seen, and what has not passes."""
+"""`earshot bench`: what has become slower is seen, what has not passes, and what was measured is drawn."""
 
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
 
 from pipeline.bench import core
+from pipeline.bench.plot import Panel, curves
 from pipeline.cli.main import main
 
 SMALL = ["bench", "core", "--mentions", "60", "--rounds", "1"]
@@ -31,3 +33,23 @@ def test_a_check_fails_when_a_part_is_slower_than_committed(monkeypatch, committ
     assert ran.exit_code == code, ran.output
     assert ("expected.json" in ran.stderr) is bool(code)
     assert json.loads(ran.stdout)["slower"].keys() == ({"judge"} if code else set())
+
+
+def test_curves_are_drawn_where_they_were_measured():
+    flat, steep = {10: 20.0, 100: 20.0, 1000: 20.0}, {10: 1.0, 100: 10.0, 1000: 100.0}
+    drawn = curves(
+        [Panel("of <brands>", "brands", {"flat": flat, "steep & long": steep}), Panel("two", "x", {"y": flat})]
+    )
+    root = ElementTree.fromstring(drawn)  # noqa: S314 - our own
+    first, second = (group for group in root.iter("{*}g") if "transform" in group.attrib)
+    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in first.iter("{*}circle")]
+    assert len(dots) == 6
+    assert len(list(second.iter("{*}circle"))) == 3
+    assert dots[0][1] == dots[1][1] == dots[2][1], "what does not grow is level"
+    assert [x for x, _ in dots[:3]] == [x for x, _ in dots[3:]]
+    assert dots[3][1] - dots[4][1] == pytest.approx(dots[4][1] - dots[5][1], abs=0.2), "what grows with x is straight"
+    assert {"of <brands>", "steep & long"} <= {text.text for text in first.iter("{*}text")}
+
+
+def test_curves_of_one_point_are_a_picture_too():
+    ElementTree.fromstring(curves([Panel("one", "x", {"y": {1: 1.0}})]))  # noqa: S314 - our own
