@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
@@ -40,16 +40,16 @@ def test_curves_are_drawn_where_they_were_measured():
     drawn = curves(
         [Panel("of <brands>", "brands", {"flat": flat, "steep & long": steep}), Panel("two", "x", {"y": flat})]
     )
-    root = ElementTree.fromstring(drawn)  # noqa: S314 - our own
-    first, second = (group for group in root.iter("{*}g") if "transform" in group.attrib)
-    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in first.iter("{*}circle")]
+    root = ET.fromstring(drawn)
+    first, second = (group for group in root.findall("{*}g") if "transform" in group.attrib)
+    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in first.findall("{*}circle")]
     assert len(dots) == 6
-    assert len(list(second.iter("{*}circle"))) == 3
+    assert len(list(second.findall("{*}circle"))) == 3
     assert dots[0][1] == dots[1][1] == dots[2][1], "what does not grow is level"
     assert [x for x, _ in dots[:3]] == [x for x, _ in dots[3:]]
     assert dots[3][1] - dots[4][1] == pytest.approx(dots[4][1] - dots[5][1], abs=0.2), "what grows with x is straight"
-    assert {"of <brands>", "steep & long"} <= {text.text for text in first.iter("{*}text")}
+    assert {"of <brands>", "steep & long"} <= {text.text for text in first.findall("{*}text")}
 
 
 def test_curves_of_one_point_are_a_picture_too():
-    ElementTree.fromstring(curves([Panel("one", "x", {"y": {1: 1.0}})]))  # noqa: S314 - our own
+    ET.fromstring(curves([Panel("one", "x", {"y": {1: 1.0}})]))
