@@ -107,6 +107,23 @@ def write(client, topic, *records):
     assert producer.flush(20) == 0
 
 
+def test_marks_of_transactions_are_not_remembered(own_kafka, monkeypatch):
+    made = []
+
+    class Watched(worker.Worker):
+        def __init__(self, role):
+            super().__init__(role)
+            made.append(self)
+
+    monkeypatch.setattr(worker, "Worker", Watched)
+    sender = Sender(own_kafka)
+    with Running(own_kafka):
+        for _ in range(40):  # each is a transaction, and each has its mark behind it
+            sender.send([a_pulse("acme", now_minute(), 10)])
+        until(lambda: counted(own_kafka) == 400)
+        assert not any(map(len, made[0].app.consumer._gap.values())), "Faust keeps a gap for each, for ever"
+
+
 def test_pulses_become_states_and_alerts_and_the_sums_add_up(own_kafka, tmp_path):
     sender = Sender(own_kafka)
     both = list(zip(minutes("acme"), minutes("zeta", source="forum"), strict=True))
