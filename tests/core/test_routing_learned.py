@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.core.routing.features import features
 from pipeline.core.routing.learned import Learner, probabilities
 from pipeline.core.routing.shipped import shipped
-from pipeline.core.routing.topics import Topics
+from pipeline.core.routing.topics import GROUP, Topics, groups
 from pipeline.core.routing.wordings import words
 
 CLASSES = ("service", "support")
@@ -103,6 +103,25 @@ def test_a_word_of_all_rules_is_about_none():
     shared = [replace(rule, when={"en": ("dongle",)}, examples=()) for rule in rules]
     assert Topics(shared).of("dongle") == ()
     assert [name for name, _ in Topics([shared[0], replace(rules[1], examples=())]).of("dongle")] == [rules[0].name]
+
+
+def test_groups_are_of_words_as_they_are_found_in_texts():
+    found = groups()
+    assert len(found) > 20
+    for name, parts in found.items():
+        assert len(parts) > 10, name
+        for part in parts:
+            assert words(part.removesuffix("*")) == [part.removesuffix("*")], (name, part)
+            assert not part.endswith("*") or len(part) > 3, (name, part)
+
+
+def test_words_of_a_group_have_it_in_common():
+    known = Topics((), {"money": ("refund*", "dollar"), "time": ("late", "dollar")})
+    assert known.of("refunded") == (("group/money", GROUP),)
+    shared = dict(known.of("dollar"))
+    assert set(shared) == {"group/money", "group/time"}
+    assert sum(value * value for value in shared.values()) == pytest.approx(GROUP * GROUP)
+    assert known.of("refu") == ()
 
 
 def test_the_order_of_labels_hardly_matters():
