@@ -9,10 +9,10 @@ from typing import Any
 
 from pipeline.broker.client import quiet
 from pipeline.contract import codec
-from pipeline.contract.events import Alert, AlertStatus, Erasure, JudgedMention, Mention, Pulse, Reason
+from pipeline.contract.events import Alert, AlertStatus, Erasure, JudgedMention, Lesson, Mention, Pulse, Reason
 from pipeline.core.reputation.state import Brand, load
 from pipeline.runtime.reading import Reader
-from pipeline.topology import ALERTS, BRANDS, DEPARTMENT, ENRICHED, ERASURES, MENTIONS, PULSE
+from pipeline.topology import ALERTS, BRANDS, DEPARTMENT, ENRICHED, ERASURES, FEEDBACK, LESSONS, MENTIONS, PULSE
 from tests.chaos.load import BRANDS as STORMY
 from tests.chaos.load import Truth
 from tests.chaos.site import Receiver
@@ -77,6 +77,15 @@ def pulses(client: dict[str, str]) -> Counter[tuple[str, str]]:
     return found
 
 
+def lessons(client: dict[str, str]) -> list[Lesson]:
+    """Return all lessons, in the order in which they were learned."""
+    return [
+        codec.decode(Lesson, record.value())
+        for record in read(client, LESSONS)
+        if record.value() is not None and codec.header(record.headers(), "ce_type") == codec.TYPES[Lesson]
+    ]
+
+
 def alerts(client: dict[str, str]) -> list[Alert]:
     """Return all alerts, in the order of their partitions."""
     return [codec.decode(Alert, record.value()) for record in read(client, ALERTS) if record.value() is not None]
@@ -106,6 +115,7 @@ def make(client: dict[str, str], truth: Truth, receiver: Receiver) -> Account:
     _of_rest(account, client, truth)
     _of_reputation(account, client, judged)
     _of_alerts(account, client, truth, receiver)
+    _of_learning(account, client, truth)
     return account
 
 
@@ -246,6 +256,21 @@ def _of_alerts(account: Account, client: dict[str, str], truth: Truth, receiver:
     ]
     account.expect("notifications missing", missing)
     account.expect("notifications of nothing", [key for key in receiver.seen if key.split("-")[0] not in found])
+
+
+def _of_learning(account: Account, client: dict[str, str], truth: Truth) -> None:
+    found = lessons(client)
+    counts = Counter(lesson.id for lesson in found)
+    account.sums["said by departments"] = len(truth.taught)
+    account.sums["lessons"] = len(found)
+    account.expect("said, and never learned", [one for one in truth.taught if not counts[one]])
+    account.expect("learned twice", [one for one, count in counts.items() if count > 1])
+    account.expect("learned, and never said", list(counts.keys() - set(truth.taught)))
+    numbers = [lesson.number for lesson in found]
+    account.expect(
+        "lessons out of order", [pair for pair in enumerate(numbers, 1) if pair[0] != pair[1]] if numbers else []
+    )
+    account.expect("dead letters of feedback", [record.value() for record in read(client, f"{FEEDBACK}-dlq")])
 
 
 def _about(body: bytes) -> tuple[str, ...]:

@@ -20,7 +20,9 @@ from typing import Any
 from confluent_kafka import Producer
 
 from pipeline.broker.client import quiet
-from pipeline.topology import MENTIONS
+from pipeline.contract import codec
+from pipeline.contract.events import Feedback, Mention
+from pipeline.topology import FEEDBACK, MENTIONS
 from tests.chaos.texts import a_text
 
 BRANDS = ("acme", "zeta", "orion", "vega")
@@ -39,6 +41,7 @@ class Truth:
     maybe: set[Key] = field(default_factory=set)  # withdrawn by the source, perhaps before anybody has seen it
     erased: Counter[str] = field(default_factory=Counter)
     broken: Counter[bytes] = field(default_factory=Counter)  # what must become a dead letter of mentions
+    taught: list[str] = field(default_factory=list)  # mentions of which a department has said whose they are, in order
     storms: int = 0  # incidents scripted for each brand
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -191,5 +194,42 @@ class Poison(threading.Thread):
             with self.truth.lock:
                 self.truth.broken[value] += 1
             self._producer.produce(MENTIONS, value, b"poison-%d" % number)
+            self._producer.poll(0)
+        self._producer.flush()
+
+
+class Departments(threading.Thread):
+    """Says of three mentions a second whose they are, each exactly once: as the signed webhook does, with the mention."""
+
+    def __init__(self, client: dict[str, str], truth: Truth, seed: int) -> None:
+        super().__init__(name="departments", daemon=True)
+        self.truth = truth
+        self.stop = threading.Event()
+        self._chance = random.Random(seed)
+        self._producer = Producer(
+            {**quiet(client), "enable.idempotence": True, "message.timeout.ms": 0, "linger.ms": 5, "acks": "all"}
+        )
+
+    def run(self) -> None:
+        number = 0
+        while not self.stop.wait(0.33):
+            number += 1
+            now = datetime.now(UTC)
+            source, native = f"desk-{number % 7}", f"said-{number}"
+            text = a_text(self._chance, self._chance.choice(BRANDS), storm=False, tag=f"ref {native}")
+            mention = Mention(
+                id=f"{source}:{native}", source=source, native_id=native, text=text, created_at=now, collected_at=now
+            )
+            said = Feedback(
+                id=mention.id,
+                at=now,
+                by=f"person-{number % 11}",
+                department=self._chance.choice(("service", "support", "design", "marketing")),
+                mention=mention,
+            )
+            with self.truth.lock:
+                self.truth.taught.append(mention.id)
+            headers: Any = codec.headers(Feedback, event_id=mention.id, source="/chaos", at=now)
+            self._producer.produce(FEEDBACK, codec.encode(said), mention.id, 0, headers=headers)
             self._producer.poll(0)
         self._producer.flush()

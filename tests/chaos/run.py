@@ -18,10 +18,10 @@ from pipeline.runtime.declared import declared
 from tests.chaos import account as accounts
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import Fault, Faults, Surroundings
-from tests.chaos.load import BRANDS, SITE_BRAND, Files, Poison, Script, Truth
+from tests.chaos.load import BRANDS, SITE_BRAND, Departments, Files, Poison, Script, Truth
 from tests.chaos.site import Receiver, Site
 from tests.chaos.watch import Gap, Watch
-from tests.chaos.workers import STOP_LIMIT, Crew
+from tests.chaos.workers import ROLES, STOP_LIMIT, Crew
 
 SECRET = "whsec_" + "Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
 PARTITIONS = 4
@@ -154,7 +154,7 @@ def run(plan: Plan, folder: Path, say: Any = print) -> Result:
             configs = write_configs(folder, plan, files, site, receiver)
             admin.apply(cluster.client, declared(read_config(configs[0])))
             around = Surroundings(folder, configs, mounted)
-            counts = dict.fromkeys(("connectors", "triage", "reputation", "notify"), plan.workers)
+            counts = dict.fromkeys(ROLES, plan.workers)
             with Crew(folder / "workers", cluster.bootstrap, configs[0], counts, plan.seed) as crew:
                 return _live(plan, cluster, crew, around, (truth, script, files, site, receiver), say)
     finally:
@@ -165,8 +165,8 @@ def run(plan: Plan, folder: Path, say: Any = print) -> Result:
 def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: Any, say: Any) -> Result:
     truth, script, files, site, receiver = load
     watch = Watch(cluster.client, PARTITIONS)
-    poison = Poison(cluster.client, truth)
-    for thread in (files, site, poison, watch):
+    others = [site, Poison(cluster.client, truth), Departments(cluster.client, truth, plan.seed)]
+    for thread in (files, *others, watch):
         thread.start()
     deadline = time.monotonic() + 90
     while len(watch.seen) < PARTITIONS:  # before that nothing stands still
@@ -180,7 +180,7 @@ def _live(plan: Plan, cluster: Cluster, crew: Crew, around: Surroundings, load: 
     faults.finish()
     site.trouble = receiver.trouble = 0.0
     load_until = time.monotonic()
-    for thread in (files, site, poison):
+    for thread in (files, *others):
         thread.stop.set()
         thread.join(30)
     say("load and faults have ended, coming to rest")
@@ -237,11 +237,12 @@ def _rest(cluster: Cluster, truth: Truth, receiver: Receiver, say: Any) -> float
         told = sum(any(key.startswith(f"{name}-firing") for key in receiver.bodies) for name in found)
         missing = sum(1 for key in truth.relevant if not enriched[key] and key not in truth.maybe)
         missing += len(truth.broken.keys() - letters)
-        now = (missing, pulses - folded, len(found) - told)
+        learned = {lesson.id for lesson in accounts.lessons(cluster.client)}
+        now = (missing, pulses - folded, len(found) - told, len(set(truth.taught) - learned))
         if now != last:
             last, moved = now, time.monotonic()
-            say(f"to come: {missing} mentions, {pulses - folded} to be folded, {len(found) - told} to be told")
-        if now == (0, 0, 0) and time.monotonic() - moved >= 6:
+            say("to come: {} mentions, {} to be folded, {} to be told, {} to be learned".format(*now))
+        if not any(now) and time.monotonic() - moved >= 6:
             break
         if time.monotonic() - moved > 60:
             break

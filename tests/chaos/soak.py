@@ -30,7 +30,7 @@ from pipeline.config.load import read as read_config
 from pipeline.runtime.declared import declared
 from pipeline.runtime.reading import Reader
 from tests.chaos.cluster import Cluster, descriptors, memory
-from tests.chaos.load import Files, Script, Truth
+from tests.chaos.load import Departments, Files, Script, Truth
 from tests.chaos.run import SECRET, Plan, write_configs
 from tests.chaos.site import Receiver, Site
 from tests.chaos.workers import ROLES, Crew
@@ -119,7 +119,8 @@ def soak(minutes: float, rate: float, seed: int, folder: Path, say: Any) -> dict
             admin.apply(cluster.client, declared(read_config(config)))
             with Crew(folder / "workers", cluster.bootstrap, config, dict.fromkeys(ROLES, 1), seed) as crew:
                 latency = Latency(cluster.client)
-                for thread in (files, site, latency):
+                threads = (files, site, Departments(cluster.client, truth, seed), latency)
+                for thread in threads:
                     thread.start()
                 began = time.monotonic()
                 while (now := time.monotonic()) < began + minutes * 60:
@@ -129,7 +130,7 @@ def soak(minutes: float, rate: float, seed: int, folder: Path, say: Any) -> dict
                     samples.take(processes)
                     say(f"{now - began:5.0f} s: {len(latency.seen)} judged")
                     time.sleep(EVERY)
-                for thread in (files, site, latency):
+                for thread in threads:
                     thread.stop.set()
                 ended = dict(crew.ended)
         return _verdict(samples, latency, (began, time.monotonic()), ended, minutes, rate)

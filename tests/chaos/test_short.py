@@ -17,3 +17,4 @@ def test_a_dozen_faults_lose_nothing_and_repeat_nothing(tmp_path, monkeypatch):
     assert result.failed == []
     assert result.slow_stops == []
     assert result.account.sums["on mentions-enriched"] > 1000
+    assert result.account.sums["lessons"] > 100

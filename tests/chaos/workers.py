@@ -19,7 +19,7 @@ from typing import Any, Self
 from pipeline.contract.failpoints import NAMES
 from pipeline.runtime.supervise.children import NO_RESTART, Child, role_command
 
-ROLES = ("connectors", "triage", "reputation", "notify")
+ROLES = ("connectors", "triage", "reputation", "notify", "learning")
 POINTS = {role: [name for name in NAMES if name.startswith(f"{role}.")] for role in ROLES}
 # How often a point is reached differs by hundreds: each is to strike some seconds after its worker has started.
 SHARES = {
@@ -27,6 +27,7 @@ SHARES = {
     "triage": 0.02,
     "reputation": 0.3,
     "notify": 0.3,
+    "learning": 0.3,
     "reputation.before_fold": 0.02,
     "notify.before_tell": 1.0,
     "notify.after_tell": 1.0,
