@@ -94,12 +94,12 @@ class MastodonSearch(NewestFirst[MastodonSearchSettings]):
         if is_end:
             rows = await self._found(part, max_id, offset)
         low = min((str(row.get("id") or "") for row in rows), key=order, default="")
-        is_ignored = bool(max_id) and any(order(str(row.get("id") or "")) >= order(max_id) for row in rows)
+        is_ignored = bool(max_id) and any(_is_ignored(row, max_id) for row in rows)
         below = _above(low) if low else ""
         following: str | None = None
         if below and (not max_id or order(below) < order(max_id)):
             following = f"{below} 0"
-        elif len(rows) >= FULL:  # all of one second
+        elif len(rows) >= FULL:  # all of one second, or above it
             following = f"{max_id} {offset + LIMIT}"
         is_over = is_ignored or offset >= ONE_SECOND
         is_cut = is_over and len(rows) >= FULL
@@ -119,6 +119,18 @@ class MastodonSearch(NewestFirst[MastodonSearchSettings]):
         said = await self.first()
         is_empty = "nothing that matches" in said
         return f"{said}; a server without a search index finds nothing, whatever is asked" if is_empty else said
+
+
+def _is_ignored(row: Row, max_id: str) -> bool:
+    """Whether a text would not have been found with `max_id`.
+
+    Mastodon sorts by ids, which hold when a text came to the server, and filters by when it was written: one of another
+    server that came late stands above `max_id` rightly.
+    """
+    if order(str(row.get("id") or "")) < order(max_id):
+        return False
+    time, written = statuses.time_of(max_id), reading.timestamp(row.get("created_at"))
+    return time is None or written is None or written.timestamp() * 1000 >= time
 
 
 def _above(found: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
 import httpx
@@ -35,16 +35,18 @@ class Search:
         self.asked.append((request.url.path, params, request.headers.get("authorization")))
         found = sorted(self.rows, key=lambda row: order(row["id"]), reverse=True)
         if "max_id" in params and self.knows_max_id:
-            found = [row for row in found if self._is_below(row["id"], params["max_id"])]
+            found = [row for row in found if self._is_below(row, params["max_id"])]
         if self.knows_offset:
             found = found[int(params.get("offset", 0)) :]
         found = [] if self.away and len(self.asked) >= self.away else found[: int(params["limit"])]
         return httpx.Response(200, json={"accounts": [], "statuses": found, "hashtags": []})
 
-    def _is_below(self, one, other):
+    def _is_below(self, row, other):
+        """Exactly by the id, or as Mastodon since 4.2: by when it was written, which is not when it came here."""
         if self.is_exact:
-            return order(one) < order(other)
-        return time_of(one) < time_of(other) // 1000 * 1000
+            return order(row["id"]) < order(other)
+        written = datetime.fromisoformat(row["created_at"]).timestamp() * 1000
+        return written < time_of(other) // 1000 * 1000
 
     def connector(self, **changes):
         return kit.make(MastodonSearch, self, **changes)
@@ -141,6 +143,18 @@ async def test_a_server_that_does_not_know_max_id_is_not_asked_on_and_the_rest_i
     assert len(search.asked) == 2
     gap = pages[-1].gap
     assert (gap.since, gap.until) == (NOON, NOON + timedelta(seconds=20))
+
+
+@pytest.mark.parametrize("late", [1, 7, 90])
+async def test_texts_of_other_servers_that_came_late_do_not_end_a_walk(late):
+    """They bear the id of when they came, and `max_id` goes by when they were written: they stand on every page."""
+    came = NOON + timedelta(seconds=400)
+    late_ones = [status(1_000 + number, at=NOON, id=id_of(came, number)) for number in range(late)]
+    search = Search([*(status(number) for number in range(300)), *late_ones])
+    pages = await walked(search.connector(), newest.cursor_at(["acme"], NOON - timedelta(minutes=1)))
+    assert uris(pages) == {row["uri"] for row in search.rows}
+    assert {page.gap for page in pages} == {None}
+    assert len(search.asked) < 60
 
 
 async def test_a_server_that_does_not_know_offset_is_asked_for_one_second_only_so_often():
