@@ -24,6 +24,7 @@ class Events:
         self._rest = b""
         self._name = b""
         self._data: list[bytes] = []
+        self._size = 0  # of the data, with a byte for each line
 
     def fed(self, part: bytes) -> list[Event]:
         """Return the events that are whole with this part. Raises SourceUnavailableError for one without an end."""
@@ -35,10 +36,11 @@ class Events:
                 self._name = value.removeprefix(b" ")
             elif field == b"data":
                 self._data.append(value.removeprefix(b" "))
+                self._size += len(self._data[-1]) + 1
             elif not line:
                 if self._data:
                     found.append(Event(self._name.decode("utf-8", "replace"), b"\n".join(self._data)))
-                self._name, self._data = b"", []
-        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT:
+                self._name, self._data, self._size = b"", [], 0
+        if len(self._rest) + self._size > MAX_EVENT:
             raise SourceUnavailableError(f"{self._where} sends an event without an end")
         return found
