@@ -27,8 +27,8 @@ async def parts(
 ) -> AsyncGenerator[bytes]:
     """Yield what arrives, with the connector's credential, until the source ends it.
 
-    Raises SourceUnavailableError when nothing has come for `silence` seconds or the connection is lost, and what an
-    answer other than 200 means.
+    Raises SourceUnavailableError when nothing has come for `silence` seconds, the connection is lost or what comes is
+    compressed, and what an answer other than 200 means.
     """
     where, http = place(url), connector.http
     signed = await http.account.signed(http.post)
@@ -38,6 +38,8 @@ async def parts(
         async with http.client.stream("GET", url, params=params, headers=given, timeout=timeout) as response:
             if response.status_code != 200:
                 raise await _refused(connector, response, url, silence)
+            if response.headers.get("content-encoding", "").lower() not in ("", "identity"):
+                raise SourceUnavailableError(f"{where} compresses what it sends, which was not asked for")
             async for part in response.aiter_raw():
                 yield part
     except httpx.ReadTimeout:
