@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+import httpx
+
 from connectors import held, one_by_one, reading
 from connectors.answers import place as shown
 from connectors.base import Connector
@@ -38,16 +40,28 @@ async def found_at(http: Http, server: str) -> str:
     except GoneError:  # before Mastodon 4.0
         body = None
     urls = reading.mapping(reading.mapping(reading.mapping(body).get("configuration")).get("urls"))
-    there, here = urlsplit(str(urls.get("streaming") or server)), urlsplit(server)
-    scheme = {"wss": "https", "ws": "http"}.get(there.scheme, there.scheme)
+    there, here = _address(str(urls.get("streaming") or server)), urlsplit(server)
+    scheme = {"wss": "https", "ws": "http"}.get(there.scheme, there.scheme) if there is not None else ""
     is_in_the_clear = scheme != "https" and here.scheme == "https"
-    is_inwards = is_inside(there.hostname or "") and not is_inside(here.hostname or "")
-    if scheme not in ("http", "https") or is_in_the_clear or is_inwards:
+    is_inwards = there is not None and is_inside(there.host) and not is_inside(here.hostname or "")
+    if there is None or scheme not in ("http", "https") or is_in_the_clear or is_inwards:
         raise SourceRefusedError(
             f"{shown(server)} streams from an address that is not safe to ask — it has to be https://… and not a "
             "private one: tell the server's administrators, or hear it with the source `mastodon`"
         )
-    return f"{scheme}://{there.netloc}"
+    return f"{scheme}://{there.netloc.decode('ascii')}"
+
+
+def _address(said: str) -> httpx.URL | None:
+    """Return an address that a server names; None for what is none, and for one with a name and a password in it.
+
+    Those would take the place of the token.
+    """
+    try:
+        found = httpx.URL(said)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    return None if found.userinfo or "%" in found.host else found
 
 
 class Streams:
