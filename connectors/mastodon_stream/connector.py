@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import quote
 
+import msgspec
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from connectors import auth, one_by_one, reading
@@ -27,7 +28,7 @@ from connectors.mastodon_stream.memory import Place, Post, Published
 from connectors.mastodon_stream.streams import Part, Streams
 from connectors.rereading import DAY, HOUR, Reread, Rereading
 from pipeline.config.model import Duration
-from pipeline.contract.errors import SourceUnavailableError
+from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
 from pipeline.contract.events import Mention, State
 
 PAGE: Final = 500  # mentions of one page at the most
@@ -118,7 +119,7 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
                 async with contextlib.aclosing(self._pages(heard, newest)) as pages:
                     async for page in pages:
                         yield page
-        except SourceUnavailableError:
+        except (SourceUnavailableError, SourceRefusedError):
             self._streams_at = None
             raise
 
@@ -186,6 +187,9 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
         if isinstance(found, str):
             return Rejected(reading.as_bytes(raw), f"{self.name}: {found}")
         if found is not None:
+            before = self._published.get(str(row.get("id") or ""))
+            if before is not None:  # it comes after what it changes only in the same thread
+                found = msgspec.structs.replace(found, conversation=before.conversation)
             self.keep(found, raw)
             self._published.add(str(row.get("id") or ""), Post(found.native_id, found.conversation))
         return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import random
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from connectors.mastodon import statuses
@@ -141,6 +143,20 @@ async def test_a_reply_finds_the_thread_of_a_post_that_came_before_it():
         assert {mention.key for mention in run.log.mentions} == {f"mastodon:{uri(1)}"}
         assert run.log.mentions[2].in_reply_to == f"mastodon:{uri(2)}"
         assert run.log.mentions[1].kind is Kind.COMMENT
+
+
+async def test_an_edit_and_a_deletion_stay_in_the_thread_that_a_post_was_published_in():
+    reply = {"in_reply_to_id": status(1)["id"]}
+    early = {"in_reply_to_id": status(4)["id"]}
+    sent = [update(1), update(2, **reply), deleted(1), edited(2, **reply), deleted(2)]
+    sent += [update(3, **early), update(4), edited(3, **early), deleted(3)]  # before what it answers
+    async with EventStream(sent).running() as stream, running(made(stream)) as run:
+        await until(lambda: len(run.log.mentions) == len(sent), "all")
+        keys = {mention.native_id: set() for mention in run.log.mentions}
+        for mention in run.log.mentions:
+            keys[mention.native_id].add(mention.key)
+        assert {native: len(found) for native, found in keys.items()} == dict.fromkeys(keys, 1)
+        assert keys[uri(2)] == {f"mastodon:{uri(1)}"}
 
 
 async def test_what_is_not_for_all_and_authors_who_do_not_want_to_be_found_are_left_out():
@@ -408,6 +424,35 @@ async def test_the_streams_are_where_the_server_says():
         assert (len(stream.fetched), len(server.fetched)) == (0, 1)
 
 
+async def test_a_server_that_has_moved_its_streams_is_asked_again_where_they_are():
+    async with EventStream([update(1)]).running() as stream, EventStream().running() as server:
+        old = EventStream()
+        old.refusal = (404, {"error": "Not Found"})
+        async with old.running():
+            server.streaming = old.url.replace("http", "ws")
+            listening = made(server)
+            with pytest.raises(SourceRefusedError, match="404"):
+                await anext(listening.listen(None))
+            server.streaming = stream.url.replace("http", "ws")
+            async with contextlib.aclosing(listening.listen(None)) as pages:
+                assert [m.native_id for m in (await anext(pages)).mentions] == [uri(1)]
+
+
+async def test_a_stream_that_is_compressed_all_the_same_is_not_taken_for_a_silent_one():
+    async def body():
+        yield gzip.compress(b":)\n")
+        await asyncio.Event().wait()
+
+    def packed(request):
+        if "streaming" not in request.url.path:
+            return httpx.Response(404)
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, content=body())
+
+    with pytest.raises(SourceUnavailableError, match="compresses"):
+        async with asyncio.timeout(5):
+            await anext(kit.make(MastodonStream, packed).listen(None))
+
+
 @pytest.mark.parametrize(
     ("server", "said"),
     [
@@ -415,6 +460,10 @@ async def test_the_streams_are_where_the_server_says():
         ("https://social.example.org", "wss://127.0.0.1:4000"),
         ("https://social.example.org", "wss://db.internal"),
         ("http://localhost:3000", "ftp://localhost"),
+        ("https://social.example.org", "wss://[stream.example.org"),
+        ("https://social.example.org", "wss://stream.example.org:port"),
+        ("https://social.example.org", "wss://me:word@stream.example.org"),
+        ("https://social.example.org", "wss:///streams"),
     ],
 )
 async def test_the_token_goes_neither_in_the_clear_nor_inwards(server, said):
@@ -476,7 +525,11 @@ def test_events_are_put_together_from_pieces_whatever_their_length():
 
 
 def test_an_event_without_an_end_is_not_kept():
-    for endless in (b"data: " + b"x" * MAX_EVENT, b"data: xxxxxxxxx\n" * (MAX_EVENT // 9 + 1)):
+    for endless in (
+        b"data: " + b"x" * MAX_EVENT,
+        b"data: xxxxxxxxx\n" * (MAX_EVENT // 9 + 1),
+        b"data:\n" * (MAX_EVENT + 1),
+    ):
         with pytest.raises(SourceUnavailableError, match="without an end"):
             Events("there").fed(endless)
 
