@@ -90,8 +90,8 @@ gather_words(PyObject *entries, PyObject *given, Py_ssize_t longest, Py_ssize_t 
 {
     short places[PLACES];
     memset(places, -1, sizeof places);
-    for (Py_ssize_t place = 0; place < longest && place < PySequence_Fast_GET_SIZE(given); place++) {
-        PyObject *word = PySequence_Fast_GET_ITEM(given, place);
+    for (Py_ssize_t place = 0; place < longest && place < PyTuple_GET_SIZE(given); place++) {
+        PyObject *word = PyTuple_GET_ITEM(given, place);
         if (!PyUnicode_Check(word)) {
             PyErr_SetString(PyExc_TypeError, "words are texts");
             return -1;
@@ -179,8 +179,8 @@ add(Reading *reading, const Words *words, PyObject *const *tables, PyObject *rul
     for (Py_ssize_t index = 0; index < classes; index++) {
         sums[index] = sizes->always * row[index] + reading->grown * sums[index];
     }
-    for (Py_ssize_t at = 0; at < PySequence_Fast_GET_SIZE(rules); at++) {
-        PyObject *name = PySequence_Fast_GET_ITEM(rules, at);
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(rules); at++) {
+        PyObject *name = PyTuple_GET_ITEM(rules, at);
         if (!PyUnicode_Check(name)) {
             PyErr_SetString(PyExc_TypeError, "names of rules are texts");
             return -1;
@@ -216,7 +216,7 @@ name_of(const Reason *reason, const Words *words, PyObject *rules)
         PyObject *one = words->word[words->first[reason->at]], *two = words->word[words->second[reason->at]];
         return PyUnicode_FromFormat("%U %U", one, two);
     }
-    return PyUnicode_FromFormat("rule:%U", PySequence_Fast_GET_ITEM(rules, reason->at));
+    return PyUnicode_FromFormat("rule:%U", PyTuple_GET_ITEM(rules, reason->at));
 }
 
 /* Whether the first of two equally strong reasons comes first by name; -1 on error. */
@@ -280,9 +280,9 @@ find_reasons(Reading *reading, const Words *words, PyObject *by_rule, PyObject *
             return -1;
         }
     }
-    for (Py_ssize_t at = 0; at < PySequence_Fast_GET_SIZE(rules); at++) {
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(rules); at++) {
         double row[MOST_CLASSES];
-        PyObject *known = PyDict_GetItemWithError(by_rule, PySequence_Fast_GET_ITEM(rules, at));
+        PyObject *known = PyDict_GetItemWithError(by_rule, PyTuple_GET_ITEM(rules, at));
         if (known == NULL ? PyErr_Occurred() != NULL : numbers(known, classes, row) < 0) {
             return -1;
         }
@@ -370,8 +370,8 @@ earshot_recall(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
         return NULL;
     }
     PyObject *const *tables = ((PyTupleObject *)args[0])->ob_item, *result = NULL, *rules = NULL;
-    PyObject *given = PySequence_Fast(args[1], "words are a sequence");
-    if (given == NULL || (rules = PySequence_Fast(args[2], "rules are a sequence")) == NULL
+    PyObject *given = PySequence_Tuple(args[1]); /* of our own: a look-up may run code that changes a list */
+    if (given == NULL || (rules = PySequence_Tuple(args[2])) == NULL
         || gather_words(tables[0], given, reading.longest, reading.classes, &words) < 0
         || gather_pairs(&words, reading.classes) < 0
         || add(&reading, &words, tables, rules, feeling, sums) < 0) {
