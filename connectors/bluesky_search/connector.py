@@ -101,14 +101,14 @@ class BlueskySearch(NewestFirst[BlueskySearchSettings]):
         cursor = body.get("cursor") if body.get("cursor") != within else None
         low = int(times[-1] * 1000) + 1 if times else 0  # not inclusive: the instant itself once more
         following: tuple[int | None, str | None, str | None] | None = None
-        if times and until is None and within is not None:
+        if until is None and within is not None:
             following = (None, cursor, None) if cursor else None
         elif times and (until is None or low < until) and not is_ignored:
             following = (low, None, cursor)
-        elif times and cursor and not is_ignored:  # a page of one instant
+        elif cursor and not is_ignored:  # a page of one instant, or all of it is withheld
             following = (until, cursor, None)
-        is_cut = is_ignored and not spare and len(times) == LIMIT
         named = list(zip(times, body["posts"], strict=True))
+        is_cut = following is None and len(times) == LIMIT  # the cursors may end before the posts do
         return Sheet(named, json.dumps(following) if following else None, is_cut=is_cut)
 
     async def _asked(self, query: str, until: int | None, within: str | None) -> dict[str, Any]:

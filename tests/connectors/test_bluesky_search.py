@@ -285,6 +285,36 @@ async def test_a_server_that_knows_neither_until_nor_cursors_is_not_asked_on_and
     assert pages[-1].gap.until == NOON + timedelta(seconds=200)
 
 
+async def test_where_cursors_end_although_there_is_more_the_rest_is_a_gap():
+    """The lexicon: a cursor may not allow to go through all that is found."""
+    pds = Pds([post(number) for number in range(900)], knows_until=False)
+
+    def shallow(params, ask=pds._found):
+        answer = ask(params)
+        if int(params.get("cursor", 0)) >= 400:
+            answer.pop("cursor", None)
+        return answer
+
+    pds._found = shallow
+    pages = await walked(pds.connector(lookback="2h"))
+    assert len(uris(pages)) == 500
+    assert pages[-1].gap.until == NOON + timedelta(seconds=400)
+
+
+async def test_a_page_of_which_nothing_is_left_does_not_end_a_walk():
+    """The network takes posts out of a page that it found: those of accounts that it has taken down since."""
+    pds = Pds([post(number) for number in range(500)])
+
+    def without_some(params, ask=pds._found):
+        answer = ask(params)
+        gone = {post(number)["uri"] for number in range(150, 350)}
+        return {**answer, "posts": [row for row in answer["posts"] if row["uri"] not in gone]}
+
+    pds._found = without_some
+    found = uris(await walked(pds.connector(lookback="2h")))
+    assert {post(number)["uri"] for number in (*range(150), *range(350, 500))} == set(found)
+
+
 async def test_on_a_server_with_less_than_a_page_that_knows_neither_nothing_is_missed():
     pds = Pds([post(number) for number in range(30)], knows_until=False, knows_cursor=False)
     (page,) = await walked(pds.connector(lookback="2h"))
