@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 import msgspec
 from pydantic import Field, StringConstraints, model_validator
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from connectors import pacing, reading
 from connectors.base import Facts, Gap, Page, Rejected, Settings, StreamingConnector
@@ -145,6 +145,13 @@ class Bluesky(StreamingConnector[BlueskySettings]):
             self._dictionaries[endpoint] = found if found and found.number not in self._outdated else None
         return self._dictionaries[endpoint]
 
+    def _gave_up(self, endpoint: str) -> bool:
+        """Go on without the dictionary that an endpoint gave, until it gives another; return whether there was one."""
+        inflating = self._dictionaries.pop(endpoint, None)
+        if inflating is not None:
+            self._outdated.add(inflating.number)
+        return inflating is not None
+
     async def _connect(self, endpoint: str, place: Place, inflating: Inflating | None) -> ClientConnection:
         """Return the open connection, from the place on. Raises what the runner knows, and _TooOldError."""
         cursor = None
@@ -166,15 +173,13 @@ class Bluesky(StreamingConnector[BlueskySettings]):
             raise self._refused(endpoint, error, place) from None
         except TimeoutError:
             raise SourceUnavailableError(f"{where} does not answer in time") from None
-        except (OSError, InvalidHandshake, ValueError) as error:
+        except (OSError, WebSocketException, ValueError) as error:
             raise SourceUnavailableError(f"{where} cannot be reached: {_words(error)}") from None
 
     def _refused(self, endpoint: str, error: InvalidStatus, place: Place) -> Exception:
         """Return the error that an answer other than an open connection means."""
         where, status, said = shown(endpoint), error.response.status_code, error.response.body or b""
-        inflating = self._dictionaries.pop(endpoint, None) if b"UnknownZstdDictionary" in said else None
-        if inflating is not None:  # it has another one by now
-            self._outdated.add(inflating.number)
+        if b"UnknownZstdDictionary" in said and self._gave_up(endpoint):  # it has another one by now
             return SourceUnavailableError(f"{where} no longer compresses by the dictionary it gave")
         if status == 400 and b"CursorTooOld" in said and place.at is not None:
             return _TooOldError()
@@ -237,6 +242,7 @@ class Bluesky(StreamingConnector[BlueskySettings]):
                 yield Page(mentions, here.written(), gap=gap, rejected=rejected)
                 self._unconfirmed.clear()
             if broken >= MAX_BROKEN:
+                self._gave_up(endpoint)  # it may be why
                 lost = SourceUnavailableError(f"{where} sends what is no Jetstream")
             if lost is not None:
                 raise lost

@@ -508,6 +508,15 @@ async def test_a_status_instead_of_a_stream_says_what_to_do(status, error):
             assert raised.value.retry_after == 77
 
 
+@pytest.mark.parametrize("there", ["https://jetstream.example/moved", "ws://", "wss://[jetstream"])
+async def test_an_instance_that_redirects_to_what_is_no_stream_is_left(there):
+    async with refusing(302, headers={"Location": there}) as url, Stream([commit(1)]).running() as stream:
+        settings = BlueskySettings(terms=("acme",), endpoints=(url, stream.url))
+        async with running(kit.make(Bluesky, given=settings)) as run:
+            await until(lambda: run.texts == ["acme 1"], "the next instance")
+            assert "failed" not in [state for state, _ in run.states]
+
+
 async def test_one_instance_that_refuses_is_passed_over_and_all_that_do_need_a_person():
     async with refusing(403) as closed, refusing(403) as shut, Stream([commit(1)]).running() as stream:
         settings = BlueskySettings(terms=("acme",), endpoints=(closed, stream.url))

@@ -243,8 +243,8 @@ def dictionary(zstandard):
     return trained(zstandard, 20260811)
 
 
-def trained(zstandard, number):
-    chance = random.Random(number)
+def trained(zstandard, number, seed=None):
+    chance = random.Random(seed or number)
     words = ["kettle", "leaks", "support", "parcel", "thanks", "again", "never", "answer"]
     samples = [second(commit(n, " ".join(chance.choices(words, k=9)), who=n)).encode() for n in range(400)]
     return zstandard.train_dictionary(4_000, samples, dict_id=number)
@@ -305,6 +305,14 @@ async def test_a_server_that_goes_on_giving_a_retired_dictionary_is_heard_uncomp
         stream.dictionary, stream.given = trained(zstandard, 20270101), dictionary
         async with running(bluesky(stream, compress=True)) as run:
             await until(lambda: run.texts, "the post")
+        assert [query.get("zstdDictionary") for query in stream.queries] == [["20260811"], None]
+
+
+async def test_a_dictionary_by_which_nothing_can_be_read_is_not_gone_on_with(zstandard, dictionary):
+    async with Second([second(commit(number)) for number in range(70)]).running() as stream:
+        stream.dictionary, stream.given = dictionary, trained(zstandard, 20260811, seed=5)
+        async with running(bluesky(stream, compress=True)) as run:
+            await until(lambda: len(run.texts) >= 20, "posts, uncompressed")
         assert [query.get("zstdDictionary") for query in stream.queries] == [["20260811"], None]
 
 
