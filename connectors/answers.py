@@ -71,14 +71,15 @@ class Answer:
         return self.status == 304
 
 
-def as_json(answer: Answer) -> Any:
-    """Return the JSON in an answer. Raises SourceUnavailableError when it is something else."""
+def as_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
+    """Return the JSON in an answer. Raises SourceUnavailableError when it is something else, without the secrets."""
     try:
         return reading.json_value(answer.body)
     except ValueError:
         kind = SAFE.sub("", answer.headers.get("content-type", "no content type"))[:60]
         what = f"{len(answer.body)} bytes of {kind}" if answer.body else "an empty body"
-        raise SourceUnavailableError(f"{place(answer.url)} sends {what} instead of JSON") from None
+        where = hidden(place(answer.url), secrets)
+        raise SourceUnavailableError(f"{where} sends {what} instead of JSON") from None
 
 
 def error_for(answer: Answer, now: datetime, secrets: Iterable[str] = ()) -> EarshotError | None:

@@ -142,7 +142,8 @@ class Http:
         """Return the answer to a GET with its JSON in `json`. `more` is what `request` takes; raises what it raises."""
         given = {"Accept": "application/json", **(headers or {})}
         answer = await self.request("GET", url, params=params, headers=given, **more)
-        return answer if answer.is_unchanged else replace(answer, json=as_json(answer))
+        hide = [*self._secrets, *self.account.secrets]
+        return answer if answer.is_unchanged else replace(answer, json=as_json(answer, hide))
 
     async def get_bytes(
         self,
@@ -319,7 +320,8 @@ class Http:
             if where is not None:  # the place it leads to counts it too
                 seconds, limit = await self.account.ledger.take({REQUESTS: 1.0}, where.bucket)
                 if limit is not None:
-                    raise RateLimitedError(f"{place(url)} redirects, and {limit.most:g} requests are used up", seconds)
+                    shown = self._shown(url)
+                    raise RateLimitedError(f"{shown} redirects, and {limit.most:g} requests are used up", seconds)
                 self.account.ledger.ended({REQUESTS: 1.0}, where.bucket)
             given["params"] = None
             if (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):

@@ -161,6 +161,28 @@ async def test_money_is_given_back_and_never_spent_beyond_the_budget():
         await http.get_json(URL, cost={"usd": 2})
 
 
+async def test_a_redirect_that_would_go_beyond_a_limit_is_told_without_the_secret_in_its_address():
+    clock, secret = Clock(), SecretStr("s3cr3t-of-the-path")
+
+    def moved(request):
+        return httpx.Response(302, headers={"location": f"{request.url.path}x"})
+
+    http = asking(account(Limit(1, "day"), clock=clock, credential=auth.bearer(secret)), moved, clock)
+    with pytest.raises(RateLimitedError, match="redirects") as raised:
+        await http.get_json(f"https://api.example.org/bot{secret.get_secret_value()}/updates")
+    assert secret.get_secret_value() not in str(raised.value)
+
+
+async def test_what_is_no_json_is_told_without_the_secret_in_its_address():
+    clock, secret = Clock(), SecretStr("s3cr3t-of-the-path")
+    http = asking(
+        account(clock=clock, credential=auth.bearer(secret)), lambda _: httpx.Response(200, content=b"<p>"), clock
+    )
+    with pytest.raises(SourceUnavailableError, match="instead of JSON") as raised:
+        await http.get_json(f"https://api.example.org/bot{secret.get_secret_value()}/updates")
+    assert secret.get_secret_value() not in str(raised.value)
+
+
 async def test_what_cannot_be_written_down_is_not_used():
     clock, log, seen = Clock(), MemoryLog(), []
     made = account(Limit(10, "day"), log=log, clock=clock)
