@@ -83,14 +83,18 @@ def _token(answer: Answer, now: datetime) -> Token | None:
     access, refresh = found.get("accessJwt"), found.get("refreshJwt")
     if answer.status >= 300 or not isinstance(access, str) or not access:
         return None
-    return Token(access, now, _end_of(access), refresh if isinstance(refresh, str) and refresh else None)
+    return Token(access, now, _end_of(access, now), refresh if isinstance(refresh, str) and refresh else None)
 
 
-def _end_of(access: str) -> datetime | None:
-    """Return when a token ends, as it says itself; None where it does not, then it is good until it is refused."""
+def _end_of(access: str, now: datetime) -> datetime | None:
+    """Return when a token ends, as it says itself; None where it does not, then it is good until it is refused.
+
+    So is a new one that has ended already by our clock: the clock is wrong.
+    """
     try:
         claims: dict[str, Any] = jwt.decode(access, options={"verify_signature": False})
-        return datetime.fromtimestamp(float(claims["exp"]), UTC)
+        end = datetime.fromtimestamp(float(claims["exp"]), UTC)
+        return end if end > now else None
     except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
 

@@ -100,11 +100,11 @@ class Pds:
         following = {"cursor": str(start + limit)} if self.knows_cursor and len(found) > start + limit else {}
         return {"posts": found[start : start + limit], **following}
 
-    def connector(self, **changes):
-        settings = kit.settings(BlueskySearch, **changes)
+    def connector(self, clock=None, **changes):
+        settings, clock = kit.settings(BlueskySearch, **changes), clock or self.clock
         client = make_client("ops@example.org", httpx.MockTransport(self))
-        http = Http(client, connector="example", clock=self.clock, secrets=[settings.password], wait=kit.no_time)
-        return BlueskySearch("example", settings, http, self.clock)
+        http = Http(client, connector="example", clock=clock, secrets=[settings.password], wait=kit.no_time)
+        return BlueskySearch("example", settings, http, clock)
 
 
 async def walked(connector, cursor=None):
@@ -155,6 +155,17 @@ async def test_a_token_that_is_refused_before_its_end_is_renewed_once_under_what
     connector = pds.connector()
     await connector.fetch(None)
     pds.access.clear()  # the server has forgotten them, and says so with 400
+    assert len((await connector.fetch(None)).mentions) == 1
+    assert pds.paths(CREATE, REFRESH) == [CREATE, REFRESH]
+
+
+async def test_with_a_clock_that_is_hours_ahead_a_session_is_not_renewed_with_every_question():
+    pds = Pds([post(1)])
+    connector = pds.connector(clock=lambda: pds.now + timedelta(hours=5))
+    for _ in range(5):
+        await connector.fetch(None)
+    assert pds.paths(CREATE, REFRESH) == [CREATE]
+    pds.now += HOURS
     assert len((await connector.fetch(None)).mentions) == 1
     assert pds.paths(CREATE, REFRESH) == [CREATE, REFRESH]
 
