@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from sysconfig import get_config_var
 from types import ModuleType
 from typing import Final, TypeVar
 
@@ -26,6 +27,8 @@ def _load() -> tuple[ModuleType | None, str]:
     try:
         module = import_module("pipeline.core._native")
     except ImportError:
+        if get_config_var("Py_GIL_DISABLED"):
+            return None, "it is not built for a free-threaded Python: run earshot with one that has the GIL"
         return None, "it was not built: install a C compiler and Python's headers, then earshot anew"
     if getattr(module, "FORM", None) != FORM:
         return None, "it was built from other sources: install earshot anew"

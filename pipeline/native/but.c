@@ -47,7 +47,7 @@ weigh_few(Scored *scored)
 {
     for (Py_ssize_t at = 0; at < scored->count; at++) {
         Py_ssize_t first = 0;
-        while (scored->items[first].value != scored->items[at].value) {
+        while (first < at && scored->items[first].value != scored->items[at].value) {
             first++;
         }
         scored->items[first].value = weighed(scored, first);
@@ -99,7 +99,7 @@ heap_of(Heap *table, size_t mask, double value)
             table[at] = (Heap){value, NOTHING, 1};
             return &table[at];
         }
-        if (table[at].value == value) {
+        if (memcmp(&table[at].value, &value, sizeof value) == 0) { /* what is no number equals only itself */
             return &table[at];
         }
     }

@@ -107,10 +107,22 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Each interpreter that loads the module has its own name: one of an interpreter that has ended would be gone. */
 static int
 begin(PyObject *module)
 {
-    return earshot_begin_rare() < 0 ? -1 : PyModule_AddIntConstant(module, "FORM", NATIVE_FORM);
+    Kept *kept = PyModule_GetState(module);
+    kept->rare = PyUnicode_InternFromString("rare");
+    return kept->rare == NULL ? -1 : PyModule_AddIntConstant(module, "FORM", NATIVE_FORM);
+}
+
+static void
+end(void *module)
+{
+    Kept *kept = PyModule_GetState(module);
+    if (kept != NULL) {
+        Py_CLEAR(kept->rare);
+    }
 }
 
 static PyModuleDef_Slot slots[] = {
@@ -125,9 +137,10 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_native",
     .m_doc = "The compiled part of earshot's core; pipeline/core/native.py says when it is used.",
-    .m_size = 0,
+    .m_size = sizeof(Kept),
     .m_methods = functions,
     .m_slots = slots,
+    .m_free = end,
 };
 
 PyMODINIT_FUNC

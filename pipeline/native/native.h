@@ -1,6 +1,6 @@
 /* The compiled part of earshot's core: walks over the words of a text, nothing else.
  *
- * It holds no state. Every table is a Python dictionary that belongs to its pure-Python twin and is filled by it, so a
+ * It holds no state but a name it asks for. Every table is a Python dictionary that belongs to its pure-Python twin and is filled by it, so a
  * word that is new is classified by the twin, once, and only found again by C. What is rare is left to the twin, too.
  * Floating-point operations stand in the twin's order and are not contracted: results are equal to the last bit.
  */
@@ -9,6 +9,17 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+
+#include <float.h>
+#include <string.h>
+
+/* What is not built here is done by the twins. */
+#ifdef Py_GIL_DISABLED
+#error "borrowed references need the GIL"
+#endif
+#if defined(__FAST_MATH__) || (FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1)
+#error "sums in another precision than Python's own have other last bits"
+#endif
 
 /* Says to Python which form of the functions this is; `pipeline/core/native.py` takes no other. */
 #define NATIVE_FORM 7
@@ -55,12 +66,14 @@ int earshot_begins(PyObject *word, PyObject *beginnings);
 
 /* rare.c: words that a table has not seen. */
 
-/* Once before anything else; -1 on error. */
-int earshot_begin_rare(void);
+/* What a module keeps: a name that is made anew takes as long as all the rest. */
+typedef struct {
+    PyObject *rare; /* the name of the attribute */
+} Kept;
 
 /* Return a new reference to the tuple `rare` of a table, of that size: the most words it holds, the most letters of a word
  * worth keeping, and what it knows. NULL without an error where the table is full or has none, with one on error. */
-PyObject *earshot_rare(PyObject *table, Py_ssize_t size);
+PyObject *earshot_rare(PyObject *module, PyObject *table, Py_ssize_t size);
 
 /* Keep what a new word says in a table that is not full, unless the word is long or a long number; -1 on error. */
 int earshot_keep(PyObject *table, PyObject *word, PyObject *value, PyObject *rare);

@@ -6,18 +6,11 @@
  */
 #include "native.h"
 
-static PyObject *name; /* of the attribute; made once: a name that is made anew takes as long as all the rest */
-
-int
-earshot_begin_rare(void)
-{
-    return name == NULL && (name = PyUnicode_InternFromString("rare")) == NULL ? -1 : 0;
-}
-
 PyObject *
-earshot_rare(PyObject *table, Py_ssize_t size)
+earshot_rare(PyObject *module, PyObject *table, Py_ssize_t size)
 {
-    PyObject *rare = PyObject_GetAttr(table, name);
+    const Kept *kept = PyModule_GetState(module);
+    PyObject *rare = PyObject_GetAttr(table, kept->rare);
     if (rare == NULL) {
         if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
             PyErr_Clear();

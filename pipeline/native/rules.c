@@ -135,7 +135,7 @@ fire_all(Rules *rules, Hits *hits)
 
 /* rules(starts, opening, words, means, negators, language or None) -> {rule: [wording, ...]} */
 PyObject *
-earshot_rules(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+earshot_rules(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (!earshot_takes(count, 6, "rules")) {
         return NULL;
@@ -151,7 +151,7 @@ earshot_rules(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     Hits hits;
     earshot_begin_hits(&hits);
     Rules rules = {args[3], args[4], args[5], found, PyDict_New(), NULL};
-    if (rules.fired == NULL || earshot_gather(args[0], args[1], found, &hits) < 0
+    if (rules.fired == NULL || earshot_gather(module, args[0], args[1], found, &hits) < 0
         || fire_all(&rules, &hits) < 0) {
         Py_CLEAR(rules.fired);
     }

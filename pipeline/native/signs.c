@@ -202,7 +202,7 @@ is_asked(PyObject *chunk, PyObject *plain)
 
 /* Return a new reference to the positions of a chunk; NULL on error. */
 static PyObject *
-positions_of(PyObject *vocabulary, PyObject *chunk)
+positions_of(PyObject *module, PyObject *vocabulary, PyObject *chunk)
 {
     PyObject *found = PyDict_GetItemWithError(vocabulary, chunk);
     if (found != NULL || PyErr_Occurred()) {
@@ -214,7 +214,7 @@ positions_of(PyObject *vocabulary, PyObject *chunk)
     if (is_address((const char *)PyUnicode_1BYTE_DATA(chunk), PyUnicode_GET_LENGTH(chunk))) {
         return PyTuple_New(0);
     }
-    PyObject *rare = earshot_rare(vocabulary, 4);
+    PyObject *rare = earshot_rare(module, vocabulary, 4);
     if (rare == NULL) {
         return PyErr_Occurred() ? NULL : PyObject_GetItem(vocabulary, chunk);
     }
@@ -232,7 +232,7 @@ positions_of(PyObject *vocabulary, PyObject *chunk)
 
 /* places(chunk -> positions, chunks) -> the positions of all chunks, one after another */
 PyObject *
-earshot_places(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+earshot_places(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (!earshot_takes(count, 2, "places")) {
         return NULL;
@@ -247,7 +247,7 @@ earshot_places(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
         return NULL;
     }
     for (Py_ssize_t at = 0; at < PySequence_Fast_GET_SIZE(chunks); at++) {
-        PyObject *found = positions_of(args[0], PySequence_Fast_GET_ITEM(chunks, at));
+        PyObject *found = positions_of(module, args[0], PySequence_Fast_GET_ITEM(chunks, at));
         if (found == NULL || !PyTuple_Check(found)) {
             if (found != NULL) {
                 PyErr_SetString(PyExc_TypeError, "positions are a tuple");

@@ -47,13 +47,13 @@ is_protocol(PyObject *word)
 
 /* Return a new reference to the hash of a word, None where it does not count; NULL on error. */
 static PyObject *
-hash_of(PyObject *table, PyObject *word)
+hash_of(PyObject *module, PyObject *table, PyObject *word)
 {
     PyObject *found = PyDict_GetItemWithError(table, word);
     if (found != NULL || PyErr_Occurred()) {
         return Py_XNewRef(found);
     }
-    PyObject *rare = PyUnicode_Check(word) ? earshot_rare(table, 3) : NULL;
+    PyObject *rare = PyUnicode_Check(word) ? earshot_rare(module, table, 3) : NULL;
     if (rare == NULL) {
         return PyErr_Occurred() ? NULL : PyObject_GetItem(table, word);
     }
@@ -77,7 +77,7 @@ hash_of(PyObject *table, PyObject *word)
 /* sketch(table, words, words of an address behind its protocol) -> (different hashes, the smallest as bytes, words that
  * have one). The table has a word's hash, or None where the word does not count. */
 PyObject *
-earshot_sketch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+earshot_sketch(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (!earshot_takes(count, 3, "sketch")) {
         return NULL;
@@ -106,7 +106,7 @@ earshot_sketch(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t co
             skip--;
             continue;
         }
-        PyObject *hash = hash_of(args[0], word);
+        PyObject *hash = hash_of(module, args[0], word);
         if (hash == NULL) {
             goto done;
         }

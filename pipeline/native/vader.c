@@ -353,13 +353,13 @@ word_of(PyObject *chunk, int *is_upper)
  * the words of which its table says something of its own. Of others the class is `otherwise`, where that is NULL the one of
  * a plain word. */
 static PyObject *
-class_of(PyObject *table, PyObject *chunk, PyObject *otherwise)
+class_of(PyObject *module, PyObject *table, PyObject *chunk, PyObject *otherwise)
 {
     PyObject *found = PyDict_GetItemWithError(table, chunk);
     if (found != NULL || PyErr_Occurred()) {
         return Py_XNewRef(found);
     }
-    PyObject *rare = PyUnicode_IS_ASCII(chunk) ? earshot_rare(table, 3) : NULL;
+    PyObject *rare = PyUnicode_IS_ASCII(chunk) ? earshot_rare(module, table, 3) : NULL;
     if (rare == NULL) {
         return PyErr_Occurred() ? NULL : PyObject_GetItem(table, chunk);
     }
@@ -384,7 +384,7 @@ class_of(PyObject *table, PyObject *chunk, PyObject *otherwise)
 /* Classify one token by both tables; -1 on error. What is plain in the changed lexicon, which has every word of the other,
  * is the same in both. */
 static int
-classify_one(PyObject *chunk, PyObject *first, PyObject *second, PyObject **token, PyObject **other)
+classify_one(PyObject *module, PyObject *chunk, PyObject *first, PyObject *second, PyObject **token, PyObject **other)
 {
     PyObject *plain = second == NULL ? NULL : PyDict_GetItemWithError(second, chunk);
     if (plain == NULL && PyErr_Occurred()) {
@@ -395,10 +395,10 @@ classify_one(PyObject *chunk, PyObject *first, PyObject *second, PyObject **toke
         *other = Py_NewRef(plain);
         return 0;
     }
-    if ((*token = class_of(first, chunk, NULL)) == NULL) {
+    if ((*token = class_of(module, first, chunk, NULL)) == NULL) {
         return -1;
     }
-    if (second != NULL && (*other = class_of(second, chunk, *token)) == NULL) {
+    if (second != NULL && (*other = class_of(module, second, chunk, *token)) == NULL) {
         Py_DECREF(*token);
         return -1;
     }
@@ -409,12 +409,13 @@ classify_one(PyObject *chunk, PyObject *first, PyObject *second, PyObject **toke
  * long text all at once would not fit into the processor's cache. `known` counts those whose classes have to be given back.
  * -1 on error. */
 static int
-classify(PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, PyObject **others, Py_ssize_t *known)
+classify(PyObject *module, PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, PyObject **others,
+         Py_ssize_t *known)
 {
     Py_ssize_t start, end = 0;
     while (next_token(text, &start, &end)) {
         PyObject *chunk = PyUnicode_Substring(text, start, end);
-        int result = chunk == NULL ? -1 : classify_one(chunk, first, second, &tokens[*known], &others[*known]);
+        int result = chunk == NULL ? -1 : classify_one(module, chunk, first, second, &tokens[*known], &others[*known]);
         Py_XDECREF(chunk);
         if (result < 0) {
             return -1;
@@ -428,7 +429,7 @@ classify(PyObject *text, PyObject *first, PyObject *second, PyObject **tokens, P
 
 /* vader(first table, second table or None, (caps, negate, follows, idioms), text) -> (total of first, of second) */
 PyObject *
-earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+earshot_vader(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     Rules rules;
     if (!earshot_takes(count, 4, "vader")) {
@@ -458,7 +459,7 @@ earshot_vader(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
         }
     }
     others = second_table == NULL ? tokens : tokens + length;
-    if (classify(text, first_table, second_table, tokens, others, &known) < 0) {
+    if (classify(module, text, first_table, second_table, tokens, others, &known) < 0) {
         goto done;
     }
     Scored first = {values, 0, -1}, second = {values + length, 0, -1};

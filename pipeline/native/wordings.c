@@ -170,13 +170,13 @@ keep_longest(Hits *hits)
 /* Return a new reference to what a word begins; NULL on error. One that is new is asked of the twin only where a wording
  * may begin with it. */
 static PyObject *
-begins(PyObject *starts, PyObject *word)
+begins(PyObject *module, PyObject *starts, PyObject *word)
 {
     PyObject *found = PyDict_GetItemWithError(starts, word);
     if (found != NULL || PyErr_Occurred()) {
         return Py_XNewRef(found);
     }
-    PyObject *rare = earshot_rare(starts, 5);
+    PyObject *rare = earshot_rare(module, starts, 5);
     if (rare == NULL) {
         return PyErr_Occurred() ? NULL : PyObject_GetItem(starts, word);
     }
@@ -187,7 +187,8 @@ begins(PyObject *starts, PyObject *word)
     }
     int is_known = PyDict_Contains(PyTuple_GET_ITEM(rare, 2), word);
     if (is_known == 0) {
-        PyObject *beginning = PyUnicode_Substring(word, 0, PyLong_AsSsize_t(PyTuple_GET_ITEM(rare, 4)));
+        Py_ssize_t letters = PyLong_AsSsize_t(PyTuple_GET_ITEM(rare, 4));
+        PyObject *beginning = letters == -1 && PyErr_Occurred() ? NULL : PyUnicode_Substring(word, 0, letters);
         is_known = beginning == NULL ? -1 : PyDict_Contains(PyTuple_GET_ITEM(rare, 3), beginning);
         Py_XDECREF(beginning);
     }
@@ -202,7 +203,7 @@ begins(PyObject *starts, PyObject *word)
 }
 
 int
-earshot_gather(PyObject *starts, PyObject *opening, PyObject *found, Hits *hits)
+earshot_gather(PyObject *module, PyObject *starts, PyObject *opening, PyObject *found, Hits *hits)
 {
     if (!PyDict_Check(starts)) {
         PyErr_SetString(PyExc_TypeError, "starts are a dict");
@@ -227,7 +228,7 @@ earshot_gather(PyObject *starts, PyObject *opening, PyObject *found, Hits *hits)
         }
     }
     for (Py_ssize_t at = 0; at < length; at++) {
-        PyObject *begun = begins(starts, words[at]);
+        PyObject *begun = begins(module, starts, words[at]);
         if (begun == NULL) {
             return -1;
         }
@@ -243,7 +244,7 @@ earshot_gather(PyObject *starts, PyObject *opening, PyObject *found, Hits *hits)
 
 /* wordings(starts, opening, words) -> [(start, end, says), ...] */
 PyObject *
-earshot_wordings(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+earshot_wordings(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (!earshot_takes(count, 3, "wordings")) {
         return NULL;
@@ -255,7 +256,7 @@ earshot_wordings(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t 
     Hits hits;
     earshot_begin_hits(&hits);
     PyObject *result = NULL;
-    if (earshot_gather(args[0], args[1], found, &hits) == 0 && (result = PyList_New(hits.count)) != NULL) {
+    if (earshot_gather(module, args[0], args[1], found, &hits) == 0 && (result = PyList_New(hits.count)) != NULL) {
         for (Py_ssize_t at = 0; at < hits.count; at++) {
             Hit *hit = &hits.items[at];
             PyObject *one = Py_BuildValue("(nnO)", hit->start, hit->end, hit->says);

@@ -19,6 +19,6 @@ void earshot_begin_hits(Hits *hits);
 void earshot_end_hits(Hits *hits);
 
 /* Gather the wordings in a sequence made by PySequence_Fast, without those within a longer one; -1 on error. */
-int earshot_gather(PyObject *starts, PyObject *opening, PyObject *found, Hits *hits);
+int earshot_gather(PyObject *module, PyObject *starts, PyObject *opening, PyObject *found, Hits *hits);
 
 #endif

@@ -156,6 +156,10 @@ earshot_words(PyObject *Py_UNUSED(module), PyObject *text)
     }
     else {
         PyObject *lower = PyObject_CallMethod(plain, "lower", NULL);
+        if (lower != NULL && !PyUnicode_Check(lower)) { /* a subclass may say anything */
+            PyErr_SetString(PyExc_TypeError, "words() takes a text that is a text in lower case, too");
+            Py_CLEAR(lower);
+        }
         words = lower == NULL ? NULL : of_all(lower);
         Py_XDECREF(lower);
     }

@@ -1,11 +1,14 @@
 """The compiled part and its pure-Python twins say the same, on everything we could think of."""
 
 import contextlib
+import gc
+import importlib.util
 import os
 import random
 import subprocess
 import sys
 import tomllib
+import weakref
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ from pipeline.core.routing.model import shares_twin
 from pipeline.core.routing.shipped import CANONICAL, NEGATORS, rules_twin, shipped
 from pipeline.core.routing.wordings import Wordings, wordings_twin, words_twin
 from pipeline.core.sentiment.lexicon import Phrases, phrases_twin, read, valences
+from pipeline.core.sentiment.tokens import Tokens, installed
 from pipeline.core.sentiment.vader import FastVader, PairedVader
 from pipeline.core.signs import has_sign_twin, replaced_twin, set_of, set_of_ranges
 from pipeline.core.sketch import SKETCH, in_common_twin, packed, sketch_twin
@@ -337,6 +341,83 @@ def test_nothing_is_left_behind_by_calls_and_by_errors():
         assert blocks(function, arguments) - before < 100, (function, arguments)
 
 
+class _Odd(str):
+    """A text whose lower case is none."""
+
+    __slots__ = ()
+
+    def lower(self):
+        return b"odd"
+
+
+@compiled
+def test_a_text_of_a_class_of_its_own_is_read_as_it_is_or_refused():
+    for text in ("it's", "été 😀", "\ud800 x", ""):
+        assert native.compiled.words(type("Text", (str,), {})(text)) == words_twin(text)
+    for function in (native.compiled.words, words_twin):
+        with pytest.raises(TypeError):
+            function(_Odd("été"))
+
+
+@compiled
+@pytest.mark.parametrize("count", [2, 20, 200])
+def test_a_valence_that_is_no_number_ends_the_walk_all_the_same(count):
+    lexicon = {"good": float("nan"), "bad": -1.5, "best": 3.0}
+    tokens = Tokens(installed(), lexicon)
+    text = "bad best but good " * count
+    assert native.compiled.vader(tokens, None, (0.7, -0.7, {}, None), text) == (0.0, 0.0), (
+        "neither above zero nor below"
+    )
+
+
+@compiled
+def test_every_module_that_is_loaded_keeps_its_own_and_gives_it_back():
+    spec = importlib.util.find_spec("pipeline.core._native")
+    vocabulary, chunks = Matcher({"a": "good OR refund"})._text, ["A", "good", "refund"]
+    wanted = places_twin(vocabulary, chunks)
+
+    def load():
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert module.places is not native.compiled.places
+        vocabulary.clear()
+        assert module.places(vocabulary, chunks) == wanted
+        return weakref.ref(module)
+
+    modules = [load() for _ in range(5)]
+    gc.collect()
+    assert not any(module() for module in modules), "a module that nobody has any more is gone"
+    vocabulary.clear()
+    assert native.compiled.places(vocabulary, chunks) == wanted
+
+
+@compiled
+def test_tables_that_are_full_begin_anew_in_the_middle_of_a_text(monkeypatch):
+    """Whatever a look-up takes from a table, the next one may empty it."""
+    monkeypatch.setattr("pipeline.core.query.vocabulary.MAX_CHUNKS", 3)
+    monkeypatch.setattr("pipeline.core.routing.wordings._REMEMBERED", 3)
+    monkeypatch.setattr("pipeline.core.dedup._MAX_CACHED", 3)
+    monkeypatch.setattr("pipeline.core.sentiment.tokens.CACHE", 3)
+    monkeypatch.setattr("pipeline.core.sentiment.vader.CACHE", 3)
+    query, hashes = {"a": 'good OR refund* OR "kind of"'}, type("Hashes", (_LongHashes,), {"rare": (3, 40, 3)})
+    small = Wordings({0: ("good", "good day", "some*"), 1: ("^very", "kind of")})
+    ours, theirs = PairedVader({"good": 3.0, "refund": -1.0}), _twin_of(PairedVader({"good": 3.0, "refund": -1.0}))
+    assert ours.walk.args[0].rare[0] == small.starts.rare[0] == Matcher(query)._text.rare[0] == 3
+    table, vocabulary, theirs_of = hashes(), Matcher(query)._text, Matcher(query)._text
+    rng = random.Random(7)
+    letters = [piece for piece in PIECES if piece.isalpha()] + ["refunds", "day", "some", "something", "GOOD!", "#good"]
+    for _ in range(300):
+        text = " ".join(rng.choices(letters, k=rng.randrange(40)))
+        words, chunks = words_twin(text), text.split()
+        assert native.compiled.sketch(table, words, 3) == sketch_twin(hashes(), words, 3)
+        assert ours.totals(text) == theirs.totals(text)
+        found, wanted = native.compiled.places(vocabulary, chunks), places_twin(theirs_of, chunks)
+        assert [place and place.forms for place in found] == [place and place.forms for place in wanted]
+        fresh = wordings_twin(small.starts, small.opening, words)
+        assert native.compiled.wordings(small.starts, small.opening, words) == fresh
+        assert max(map(len, (table, vocabulary, small.starts, ours.walk.args[0], ours.walk.args[1]))) <= 3
+
+
 _DECISIONS = """
 import hashlib, itertools, sys
 from datetime import UTC, datetime
@@ -381,6 +462,19 @@ def test_what_was_built_from_other_sources_is_not_used(monkeypatch):
     module, why = native._load()
     assert module is None
     assert "install" in why
+
+
+@pytest.mark.parametrize(("is_free", "told"), [(0, "install a C compiler"), (1, "with one that has the GIL")])
+def test_who_has_nothing_compiled_is_told_what_to_do(monkeypatch, is_free, told):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.delenv(native.PURE, raising=False)
+    monkeypatch.setattr(native, "import_module", missing)
+    monkeypatch.setattr(native, "get_config_var", {"Py_GIL_DISABLED": is_free}.get)
+    module, why = native._load()
+    assert module is None
+    assert told in why
 
 
 def test_all_sources_are_built_and_their_form_is_the_one_python_asks_for():
