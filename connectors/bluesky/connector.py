@@ -238,7 +238,8 @@ class Bluesky(StreamingConnector[BlueskySettings]):
                 if wait <= 0 or len(mentions) >= PAGE or broken >= MAX_BROKEN:
                     break
             if until is not None:
-                here = Place(at=at, endpoint=endpoint, posts=self._published.newest())
+                clock_of = place.endpoint if at == place.at else endpoint  # until this one's has passed the other's
+                here = Place(at=at, endpoint=clock_of, posts=self._published.newest())
                 yield Page(mentions, here.written(), gap=gap, rejected=rejected)
                 self._unconfirmed.clear()
             if broken >= MAX_BROKEN:

@@ -529,6 +529,22 @@ async def test_one_instance_that_refuses_is_passed_over_and_all_that_do_need_a_p
             await anext(made.listen(None))
 
 
+async def test_instances_whose_clocks_differ_lose_nothing_when_one_goes_on_and_is_lost_again():
+    log = MemoryLog()
+
+    def listening(stream):
+        return running(kit.make(Bluesky, given=BlueskySettings(terms=("acme",), endpoints=(stream.url,))), log)
+
+    async with Stream([commit(1, second=120)]).running() as ahead, listening(ahead):
+        await until(lambda: log.mentions, "the first")
+    async with Stream([commit(1, second=100), commit(2, second=101)]).running() as other:
+        async with listening(other):
+            await until(lambda: len(log.mentions) == 2, "what the other has besides")
+        other.add(commit(3, second=102))
+        async with listening(other):
+            await until(lambda: len(log.mentions) == 3, "what it has heard since")
+
+
 async def test_nobody_at_the_address_is_said_in_words():
     made = kit.make(Bluesky, given=BlueskySettings(terms=("acme",), endpoints=("ws://127.0.0.1:1/subscribe",)))
     with pytest.raises(SourceUnavailableError, match="refused"):
