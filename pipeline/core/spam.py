@@ -62,9 +62,7 @@ _COIN: Final = re.compile(
 
 
 _ANY, _SHORT_CODE, _PENCE, _COSTLY = 1, 2, 4, 8
-_LIKELY: Final = re.compile("[0-9](?:[0-9]{4}| ?[pP]|/[mwMW])")
-_OF_PENCE: Final = re.compile("[0-9] ?[pP]")
-_OF_PREMIUM: Final = re.compile(r"(?<!\w)(?:0[789][0-9]|80009)")
+_DIGITS: Final = re.compile("[0-9]+")
 
 
 def numbers_twin(text: str) -> int:
@@ -73,8 +71,25 @@ def numbers_twin(text: str) -> int:
     1 if there may be one of _NUMBERS, 2 a _CODE, 4 pence, 8 a premium number. Most texts have none, and that is seen
     sooner than with what is asked afterwards.
     """
-    asked = ((_LIKELY, _ANY), (_CODE, _SHORT_CODE), (_OF_PENCE, _PENCE), (_OF_PREMIUM, _COSTLY))
-    return sum(said for pattern, said in asked if pattern.search(text) is not None)
+    found = 0
+    for run in _DIGITS.finditer(text):
+        start, end = run.span()
+        behind = text[end : end + 2]
+        if behind[:1] in ("p", "P") or behind in (" p", " P"):
+            found |= _ANY | _PENCE
+        if end - start >= 5 or behind in ("/m", "/w", "/M", "/W"):
+            found |= _ANY
+        if end - start > 2 and (start == 0 or not _is_of_word(text[start - 1])):
+            number = run[0]
+            if end - start == 5 and number[0] >= "4" and not _is_of_word(behind[:1]):
+                found |= _SHORT_CODE
+            if (number[0] == "0" and number[1] >= "7") or number.startswith("80009"):
+                found |= _COSTLY
+    return found
+
+
+def _is_of_word(char: str) -> bool:
+    return char.isalnum() or char == "_"
 
 
 _numbers: Final[Callable[[str], int]] = pick("numbers", numbers_twin)
