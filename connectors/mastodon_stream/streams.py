@@ -19,6 +19,7 @@ from connectors.mastodon_stream.events import Event, Events
 from connectors.one_by_one import GoneError
 from pipeline.contract.errors import SourceRefusedError, SourceUnavailableError
 
+OPENING: Final = 10.0  # seconds, besides the silence that is allowed, until every stream has given a sign of life
 QUEUE: Final = 64  # parts read ahead of a page; beyond that the server waits for us
 
 
@@ -113,7 +114,11 @@ async def opened(
     url = f"{base}/api/v1/streaming/{path}"
     readers = [asyncio.create_task(found.read(connector, url, tag, silence)) for tag in tags]
     try:
-        await found.until_open()
+        try:
+            async with asyncio.timeout(silence + OPENING):
+                await found.until_open()
+        except TimeoutError:
+            raise SourceUnavailableError(f"{shown(url)} does not open in time") from None
         yield found
     finally:
         for reader in readers:

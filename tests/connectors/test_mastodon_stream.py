@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from connectors.mastodon import statuses
-from connectors.mastodon_stream import connector
+from connectors.mastodon_stream import connector, streams
 from connectors.mastodon_stream.connector import MastodonStream
 from connectors.mastodon_stream.events import MAX_EVENT, Event, Events
 from connectors.mastodon_stream.memory import Place, Post, Published
@@ -436,6 +436,37 @@ async def test_a_server_that_has_moved_its_streams_is_asked_again_where_they_are
             server.streaming = stream.url.replace("http", "ws")
             async with contextlib.aclosing(listening.listen(None)) as pages:
                 assert [m.native_id for m in (await anext(pages)).mentions] == [uri(1)]
+
+
+async def test_a_stream_that_takes_for_ever_to_open_is_left(monkeypatch):
+    monkeypatch.setattr(streams, "OPENING", 0.2)
+
+    connections = set()
+
+    async def slow(reader, writer):
+        connections.add(writer)
+        try:
+            if b"/api/v2/instance" in await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            connections.discard(writer)
+
+    async with await asyncio.start_server(slow, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        at = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(SourceUnavailableError, match="does not open"):
+            await anext(kit.make(MastodonStream, endpoints=[at], silence=0.2).listen(None))
+        await until(lambda: not connections, "all are closed")
 
 
 async def test_a_stream_that_is_compressed_all_the_same_is_not_taken_for_a_silent_one():
