@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
@@ -26,6 +26,7 @@ from pipeline.contract.errors import EarshotError
 
 LIMIT: Final = 100  # posts of one answer at the most
 BATCH: Final = 25  # addresses that app.bsky.feed.getPosts takes
+WITHHELD: Final = 10  # pages without a post in a row: then the rest is left
 
 Query = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
 
@@ -57,6 +58,15 @@ class BlueskySearchSettings(DescentSettings):
     @classmethod
     def _bare(cls, value: str) -> str:
         return value.removeprefix("@")
+
+
+class _Found(NamedTuple):
+    """Posts with their times, the cursor of what follows, and whether that was left after pages without posts."""
+
+    rows: Sequence[Row]
+    times: Sequence[float]
+    cursor: str | None
+    is_left: bool = False
 
 
 class BlueskySearch(NewestFirst[BlueskySearchSettings]):
@@ -91,25 +101,33 @@ class BlueskySearch(NewestFirst[BlueskySearchSettings]):
         before: a server that does not know `until` is walked through by those.
         """
         until, within, spare = json.loads(at) if at else (None, None, None)
-        body = await self._asked(part, until, within)
-        times = _times(body["posts"])
-        is_ignored = until is not None and within is None and bool(times) and times[0] * 1000 >= until
+        found = await self._filled(part, until, within)
+        is_ignored = until is not None and within is None and bool(found.times) and found.times[0] * 1000 >= until
         if is_ignored and spare:
             until, within = None, spare
-            body = await self._asked(part, until, within)
-            times = _times(body["posts"])
-        cursor = body.get("cursor") if body.get("cursor") != within else None
+            found = await self._filled(part, until, within)
+        times, cursor = found.times, found.cursor
         low = int(times[-1] * 1000) + 1 if times else 0  # not inclusive: the instant itself once more
         following: tuple[int | None, str | None, str | None] | None = None
-        if until is None and within is not None:
+        if times and until is None and within is not None:
             following = (None, cursor, None) if cursor else None
         elif times and (until is None or low < until) and not is_ignored:
             following = (low, None, cursor)
-        elif cursor and not is_ignored:  # a page of one instant, or all of it is withheld
+        elif times and cursor and not is_ignored:  # a page of one instant
             following = (until, cursor, None)
-        named = list(zip(times, body["posts"], strict=True))
-        is_cut = following is None and len(times) == LIMIT  # the cursors may end before the posts do
+        is_cut = found.is_left or (following is None and len(times) == LIMIT)  # cursors may end before the posts do
+        named = list(zip(times, found.rows, strict=True))
         return Sheet(named, json.dumps(following) if following else None, is_cut=is_cut)
+
+    async def _filled(self, query: str, until: int | None, within: str | None) -> _Found:
+        """Return the first page with posts in it: of some all are withheld, as those of accounts that were taken down."""
+        for _ in range(WITHHELD):
+            body = await self._asked(query, until, within)
+            rows, cursor = body["posts"], body.get("cursor") if body.get("cursor") != within else None
+            if rows or not cursor:
+                return _Found(rows, _times(rows), cursor)
+            within = cursor
+        return _Found([], [], None, is_left=True)
 
     async def _asked(self, query: str, until: int | None, within: str | None) -> dict[str, Any]:
         params = {"q": query, "sort": "latest", "limit": str(LIMIT)}

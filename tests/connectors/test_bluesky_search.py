@@ -326,6 +326,21 @@ async def test_a_page_of_which_nothing_is_left_does_not_end_a_walk():
     assert {post(number)["uri"] for number in (*range(150), *range(350, 500))} == set(found)
 
 
+async def test_cursors_without_an_end_to_pages_without_posts_are_not_followed_for_ever():
+    pds = Pds([post(number) for number in range(300)])
+
+    def endless(params, ask=pds._found):
+        if params.get("until", "9") > iso(NOON + timedelta(seconds=201)) and "cursor" not in params:
+            return ask(params)
+        return {"posts": [], "cursor": str(len(pds.asked))}
+
+    pds._found = endless
+    pages = await walked(pds.connector(lookback="2h"))
+    assert len(uris(pages)) == 100
+    assert len(pds.paths(SEARCH)) < 20
+    assert pages[-1].gap.until == NOON + timedelta(seconds=200)
+
+
 async def test_on_a_server_with_less_than_a_page_that_knows_neither_nothing_is_missed():
     pds = Pds([post(number) for number in range(30)], knows_until=False, knows_cursor=False)
     (page,) = await walked(pds.connector(lookback="2h"))
