@@ -191,7 +191,8 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
             if before is not None:  # it comes after what it changes only in the same thread
                 found = msgspec.structs.replace(found, conversation=before.conversation)
             self.keep(found, raw)
-            self._published.add(str(row.get("id") or ""), Post(found.native_id, found.conversation))
+            revision = max(found.revision, before.revision if before is not None else 0)
+            self._published.add(str(row.get("id") or ""), Post(found.native_id, found.conversation, revision))
         return found
 
     def _in_thread(self, row: Row) -> Row:
@@ -215,7 +216,7 @@ class MastodonStream(StreamingConnector[MastodonStreamSettings]):
             created_at=now if written is None else datetime.fromtimestamp(written / 1000, UTC),
             now=now,
             state=State.DELETED,
-            revision=int(now.timestamp() * 1000),
+            revision=max(int(now.timestamp() * 1000), post.revision + 1),  # edits are by the server's clock
             conversation=post.conversation,
         )
 

@@ -33,10 +33,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Post(NamedTuple):
-    """A text of ours: its address in the network, and the id of its conversation, None where it began one."""
+    """A text of ours: its address in the network, the id of its conversation, None where it began one, its revision.
+
+    The revision is in memory only: after a restart it is 0, and whatever comes is later.
+    """
 
     uri: str
     conversation: str | None
+    revision: int = 0
 
 
 class Published:

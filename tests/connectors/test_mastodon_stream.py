@@ -159,6 +159,16 @@ async def test_an_edit_and_a_deletion_stay_in_the_thread_that_a_post_was_publish
         assert keys[uri(2)] == {f"mastodon:{uri(1)}"}
 
 
+async def test_a_deletion_comes_after_an_edit_also_when_our_clock_is_behind():
+    later = (kit.NOW + timedelta(seconds=90)).isoformat()
+    async with EventStream([update(1), edited(1, edited_at=later), deleted(1)]).running() as stream:
+        async with running(made(stream)) as run:
+            await until(lambda: len(run.log.mentions) == 3, "all")
+        live, edit, gone = run.log.mentions
+        assert gone.is_withdrawn
+        assert live.revision < edit.revision < gone.revision
+
+
 async def test_what_is_not_for_all_and_authors_who_do_not_want_to_be_found_are_left_out():
     agreed = update(3, account={**WHO, "indexable": True})
     async with EventStream([update(1, visibility="private"), update(2), agreed]).running() as stream:
