@@ -117,7 +117,8 @@ def soak(minutes: float, rate: float, seed: int, folder: Path, say: Any) -> dict
             text = config.read_text("utf-8")
             config.write_text(text.replace("triage: {", f"triage: {{dedup_window: {REMEMBERED}, "), "utf-8")
             admin.apply(cluster.client, declared(read_config(config)))
-            with Crew(folder / "workers", cluster.bootstrap, config, dict.fromkeys(ROLES, 1), seed) as crew:
+            roles = dict.fromkeys(ROLES, 1)
+            with Crew(folder / "workers", cluster.bootstrap, config, roles, seed, hurts=False) as crew:
                 latency = Latency(cluster.client)
                 threads = (files, site, Departments(cluster.client, truth, seed), latency)
                 for thread in threads:

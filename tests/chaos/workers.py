@@ -75,9 +75,11 @@ class Worker(Child):
 
 
 class Crew:
-    """All workers. A context manager: a thread looks after them until the end."""
+    """All workers. A context manager: a thread looks after them until the end. `hurts`: whether fail points are set."""
 
-    def __init__(self, folder: Path, bootstrap: str, config: Path, counts: dict[str, int], seed: int) -> None:
+    def __init__(
+        self, folder: Path, bootstrap: str, config: Path, counts: dict[str, int], seed: int, *, hurts: bool = True
+    ) -> None:
         self.folder = folder
         self.bootstrap = bootstrap
         self.config = config
@@ -87,7 +89,7 @@ class Crew:
         self.failed: list[str] = []  # workers that are not restarted
         self.absent: list[tuple[str, float, float]] = []  # role, from when to when it had no running worker (monotonic)
         self._last: dict[str, float] = dict.fromkeys(ROLES, time.monotonic())  # when it had one
-        self.is_healed = False
+        self.is_healed = not hurts
         self._chance = random.Random(seed)
         self._points = {role: itertools.cycle(POINTS[role]) for role in ROLES}
         self._numbers = itertools.count()
