@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -109,15 +109,27 @@ def fill(client: Mapping[str, Any], topic: str, count: int, seed: int = 1) -> No
 
     Those of another seed are other mentions: the same ids again would only be counted as duplicates.
     """
+    held_back(client, topic, count, seed)()
+
+
+def held_back(client: Mapping[str, Any], topic: str, count: int, seed: int = 1) -> Callable[[], None]:
+    """Write `count` mentions in one transaction and wait until the broker has them; return what commits it.
+
+    Until then nobody sees them, and then everybody at once: workers that start meanwhile begin together.
+    """
     producer = Producer(
         {
             **client,
+            "transactional.id": f"bench-fill-{seed}",
+            "transaction.timeout.ms": 300_000,
             "linger.ms": 50,
             "compression.type": "lz4",
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 500_000,
         }
     )
+    producer.init_transactions(30)
+    producer.begin_transaction()
     for mention in mentions(count, seed, prefix=f"b{seed}-"):
         while True:
             try:
@@ -127,3 +139,8 @@ def fill(client: Mapping[str, Any], topic: str, count: int, seed: int = 1) -> No
                 producer.poll(0.1)
         producer.poll(0)
     producer.flush()
+
+    def commit() -> None:
+        producer.commit_transaction(30)
+
+    return commit
