@@ -271,7 +271,8 @@ def test_an_aborted_batch_and_the_one_behind_it_are_done_again(own_kafka, monkey
     with Running(own_kafka, Config(version=1, triage={"batch": 50, "linger": 0.01})) as running:
         until(lambda: running.received() >= 2000)
     assert failed[0] > 5
-    assert running.value(running.metrics.transactions, "aborted") == failed[0]
+    # Now and then librdkafka aborts one of its own after those: sequence numbers that were skipped ask for a new epoch.
+    assert failed[0] <= running.value(running.metrics.transactions, "aborted") <= 2 * failed[0]
     assert ids(own_kafka, "mentions-enriched") == collections.Counter(mention.id for mention in mentions)
     assert running.received() == 2000
     assert running.value(running.metrics.discarded, "duplicate") == 1000
