@@ -258,6 +258,6 @@ def _advice(error: OSError, host: str, port: int) -> str:
         return f"port {port} at {host} is taken by another program: end it, or set `port` to another one"
     if error.errno == errno.EACCES:
         return f"port {port} needs rights this user does not have: set `port` to one above 1023"
-    if error.errno == errno.EADDRNOTAVAIL:
+    if error.errno in (errno.EADDRNOTAVAIL, None):  # CPython 3.13 says so without a number
         return f"{host} is no address of this machine: set `host` to 127.0.0.1 or 0.0.0.0"
     return f"port {port} at {host} cannot be listened at ({os.strerror(error.errno or 0)})"

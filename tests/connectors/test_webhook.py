@@ -202,7 +202,7 @@ def test_one_a_list_or_lines_are_taken_in_their_order():
         (b'{"id": "1", "text": "x"}\n\n{"id": "2"}\n', "line 3: `text` is missing"),
         (b'{"id": "1", "text": "x"}\n{"id"\n', "line 2: not JSON"),
         (b'{"id": "1", "text": "x", "rating": {"value": "five"}}', r"rating\.value"),
-        (b'{"id": "1", "text": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply"),
+        (b'{"id": "1", "text": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply|got `array`"),  # by the version
         (b"[" * 100_000, "not JSON"),
         (json.dumps({"id": "1", "text": "\x01" * 100_000, "title": "\x01" * 100_000}).encode(), "bytes"),
     ],

@@ -39,7 +39,11 @@ class Receiving:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     def _answer(self, asked: BaseHTTPRequestHandler) -> None:
-        body = asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
+        length = int(asked.headers.get("Content-Length", 0))
+        body = asked.rfile.read(length)
+        if len(body) < length:  # whoever sent it was killed meanwhile
+            asked.close_connection = True
+            return
         headers = {key.lower(): value for key, value in asked.headers.items()}
         self.requests.append(Request(asked.path, headers, body))
         status, more = self.answers.pop(0) if self.answers else (self.always or 200, {})
