@@ -273,7 +273,7 @@ def test_a_worker_that_would_dead_letter_everything_stops(own_kafka):
     running.thread.join(30)
     assert isinstance(running.error, DeadLetterLimitError)
     assert "earshot replay pulse-dlq" in str(running.error)
-    assert read(own_kafka, "pulse-dlq") == []
+    assert len(read(own_kafka, "pulse-dlq")) < 20, "no more than came before the window was full for the first time"
 
 
 def test_topics_that_do_not_fit_together_are_named(own_kafka):
