@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Producer
@@ -139,8 +140,4 @@ def held_back(client: Mapping[str, Any], topic: str, count: int, seed: int = 1) 
                 producer.poll(0.1)
         producer.poll(0)
     producer.flush()
-
-    def commit() -> None:
-        producer.commit_transaction(30)
-
-    return commit
+    return partial(producer.commit_transaction, 30)

@@ -117,12 +117,12 @@ def headers(
     event_type: type, *, event_id: str, source: str, at: datetime, extra: Iterable[tuple[str, bytes]] = ()
 ) -> Headers:
     """Return CloudEvents headers. `event_id` and `source` together name the event; a repeated delivery repeats them."""
-    return [("ce_id", event_id.encode("utf-8", "replace")), *standing(event_type, source, at), *extra]
+    return [("ce_id", event_id.encode("utf-8", "replace")), *_standing(event_type, source, at), *extra]
 
 
 @lru_cache(maxsize=256)
-def standing(event_type: type, source: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers that all events of one batch share: what `headers` gives but for `ce_id` and `extra`."""
+def _standing(event_type: type, source: str, at: datetime) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that all events of one batch share."""
     return (
         _VERSION_HEADER,
         ("ce_type", TYPES[event_type].encode()),

@@ -254,13 +254,14 @@ class TriageWorker:
         self, message: Message, mention: Mention, judged: JudgedMention, batch: Batch, now: datetime, *, is_first: bool
     ) -> None:
         value, key = codec.encode(judged), mention.key
-        headers = [
-            ("ce_id", f"{judged.id}@{judged.revision}".encode("utf-8", "replace")),
-            *codec.standing(JudgedMention, SOURCE, now),
+        headers = self._headers(
+            JudgedMention,
+            f"{judged.id}@{judged.revision}",
+            now,
             codec.listed("ce_departments", judged.departments),
             codec.listed("ce_brands", judged.brands),
             ("ce_story", (judged.story or "").encode()),
-        ]
+        )
         batch.send(ENRICHED, value, key, headers, message.partition())
         for department in judged.departments:
             batch.send(DEPARTMENT + department, value, key, headers)

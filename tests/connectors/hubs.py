@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl
 import aiohttp
 from aiohttp import web
 
+from tests.connectors.serving import serving
+
 ATOM = "application/atom+xml"
 
 
@@ -144,15 +146,10 @@ class Site:
         app.router.add_get("/feed/{name}", self._feed)
         app.router.add_post("/hub", self._hub)
         app.router.add_post("/hub/moved", self._hub)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            yield self
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await runner.cleanup()
-            await asyncio.sleep(0)
+        async with serving(app) as self.url:
+            try:
+                yield self
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -17,6 +17,7 @@ from connectors.publisher import MemoryLog, MemoryPublisher, Publisher
 from connectors.runner import Runner
 from pipeline.contract.metrics import Metrics
 from tests.connectors import kit
+from tests.connectors.serving import serving
 
 DEADLINE = 10.0
 US = 1_000_000
@@ -205,15 +206,8 @@ class HttpStream(Stream):
     async def running(self) -> Any:
         app = web.Application()
         self.route(app.router)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with serving(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
-            await asyncio.sleep(0)
 
 
 class EventStream(HttpStream):

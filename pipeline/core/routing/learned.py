@@ -178,7 +178,7 @@ class Learner:
             said[target] -= 1.0
             found = [own - ease * (weight * wrong + own) for own, wrong in zip(found, said, strict=True)]
         self._pulls[at] = tuple(found)
-        self._move(seen, [(now - before) / RIDGE for now, before in zip(found, pull, strict=True)])
+        self._move(seen, [(new - old) / RIDGE for new, old in zip(found, pull, strict=True)])
 
     def _move(self, seen: Features, moves: Sequence[float]) -> None:
         """Add moves, one a class, to the weights of features, each times its value."""
